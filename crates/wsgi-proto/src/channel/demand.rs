@@ -1,0 +1,44 @@
+//! DEMAND: the application reads and the worker has too little of the body.
+
+use super::Kind;
+use crate::Error;
+use crate::codec::{Reader, RecordWriter};
+
+/// Payload: `u64 need`, `u64 window`.
+///
+/// The child waits for the client until it has sent `need` bytes or BODY_END;
+/// then it may send what httpd has already, without waiting, up to `window`
+/// bytes in all. The worker sends nothing until `need` is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Bytes without which the application can't go on; `u64::MAX` for all.
+    pub need: u64,
+    /// Bytes that the worker is glad to buffer; at least `need`.
+    pub window: u64,
+}
+
+impl Demand {
+    /// Appends the record.
+    ///
+    /// # Errors
+    /// None in practice: the record has a fixed length.
+    pub fn write(self, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        let mut record = RecordWriter::new(buffer, Kind::Demand as u8, 0);
+        record.u64(self.need).u64(self.window);
+        record.finish(Kind::Demand.limit())
+    }
+
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// [`Error`] if it is malformed or `window` is less than `need`.
+    pub fn read(payload: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new(payload);
+        let demand = Self { need: reader.u64("need")?, window: reader.u64("window")? };
+        reader.finish()?;
+        if demand.window < demand.need {
+            return Err(Error::Invalid("window"));
+        }
+        Ok(demand)
+    }
+}

@@ -1,0 +1,178 @@
+//! httpd parent ↔ supervisor.
+//!
+//! The parent sends a configuration as [`ToSupervisor::Begin`], one
+//! [`ToSupervisor::Group`] for each process group, and [`ToSupervisor::Commit`].
+//! Nothing of it takes effect before the last.
+
+use std::path::PathBuf;
+
+use crate::record::{fields, records};
+
+fields! {
+    /// A new configuration follows.
+    pub struct Begin {
+        /// [`VERSION`](crate::VERSION) of the parent's module.
+        version: u32,
+        /// Counts configurations since httpd started.
+        generation: u32,
+        /// Version of this software.
+        module_version: String,
+        /// Version of httpd, e.g. `2.4.71`.
+        apache_version: String,
+        /// Name of httpd's MPM.
+        mpm_name: String,
+        /// Most children of the MPM.
+        mpm_processes: u32,
+        /// Threads of each child.
+        mpm_threads: u32,
+        /// Directory that holds the worker, `boot.py` first of all.
+        worker_directory: PathBuf,
+        /// uid of httpd's children: only they may use the mailbox.
+        child_uid: u32,
+    }
+
+    /// A script that the group's first process of an application group loads.
+    pub struct Preload {
+        /// Name of the application group; empty for `%{GLOBAL}`.
+        application_group: String,
+        /// Absolute path of the script.
+        script: PathBuf,
+    }
+
+    /// A user and its groups, resolved in the parent.
+    pub struct Identity {
+        /// Login name.
+        name: String,
+        /// User id; never 0.
+        uid: u32,
+        /// Group id; never 0.
+        gid: u32,
+        /// Supplementary groups.
+        groups: Vec<u32>,
+        /// Home directory.
+        home: PathBuf,
+    }
+
+    /// A process group. Comes with one descriptor: its virtual host's error log.
+    pub struct Group {
+        /// Name; empty for the implicit group.
+        name: String,
+        /// Where it is defined, `file:line`, for messages.
+        origin: String,
+        /// Whom the processes run as; none to stay who httpd is.
+        identity: Option<Identity>,
+        /// Processes kept for the group's first pool.
+        processes: u32,
+        /// Most processes of a pool; at least `processes`.
+        processes_max: u32,
+        /// `wsgi.multiprocess`.
+        multiprocess: bool,
+        /// Worker threads of a process.
+        threads: u32,
+        /// File mode creation mask; none to inherit.
+        umask: Option<u32>,
+        /// New root directory.
+        chroot: Option<PathBuf>,
+        /// Working directory; none for the user's home or httpd's.
+        home: Option<PathBuf>,
+        /// `LANG`.
+        lang: Option<String>,
+        /// `LC_ALL`.
+        locale: Option<String>,
+        /// What `ps` shows, `%{GROUP}` expanded already.
+        display_name: Option<String>,
+        /// The interpreter.
+        python: PathBuf,
+        /// True if `python` is not told apart by a `pyvenv.cfg` and `PYTHONHOME`
+        /// must be set to this prefix.
+        python_home: Option<PathBuf>,
+        /// Directories for `site.addsitedir`.
+        python_path: Vec<PathBuf>,
+        /// `PYTHON_EGG_CACHE`.
+        python_eggs: Option<PathBuf>,
+        /// Interpreter flags, e.g. `-O`, `-B`, `-Wdefault`.
+        python_flags: Vec<String>,
+        /// `PYTHONHASHSEED`; none for Python's own random seed.
+        hash_seed: Option<u32>,
+        /// Stack of a worker thread in bytes; 0 for the system's default.
+        stack_size: u64,
+        /// `setpriority`'s argument.
+        cpu_priority: i32,
+        /// `RLIMIT_DATA` in bytes; 0 for none.
+        memory_limit: u64,
+        /// `RLIMIT_AS` in bytes; 0 for none.
+        virtual_memory_limit: u64,
+        /// `RLIMIT_CPU` in seconds; 0 for none.
+        cpu_time_limit: u32,
+        /// Requests after which a process is replaced; 0 for none.
+        maximum_requests: u64,
+        /// Seconds that a stopping process has before it is killed.
+        shutdown_timeout: u32,
+        /// Seconds that an exchange with httpd may stall.
+        socket_timeout: u32,
+        /// `SO_SNDBUF` of the channels in bytes; 0 for the default.
+        send_buffer_size: u32,
+        /// `SO_RCVBUF` of the channels in bytes; 0 for the default.
+        receive_buffer_size: u32,
+        /// Argument of `sys.setswitchinterval`; 0 for Python's default.
+        switch_interval: f64,
+        /// WSGIRestrictStdin.
+        restrict_stdin: bool,
+        /// WSGIRestrictStdout.
+        restrict_stdout: bool,
+        /// WSGIRestrictSignal.
+        restrict_signal: bool,
+        /// Level of the virtual host's log for this module, syslog's numbers.
+        log_level: u8,
+        /// Scripts to load ahead of requests; the first one's application group
+        /// is the group's first pool.
+        preload: Vec<Preload>,
+    }
+
+    /// The configuration is complete: run it.
+    pub struct Commit {
+        /// Repeated from [`Begin`].
+        generation: u32,
+    }
+
+    /// The last child of a generation has ended.
+    pub struct GenerationEnded {
+        /// Which generation.
+        generation: u32,
+    }
+
+    /// httpd is stopping: stop every daemon, then exit.
+    pub struct Stop {}
+
+    /// The supervisor runs the configuration, or refuses it.
+    pub struct Committed {
+        /// [`VERSION`](crate::VERSION) of the supervisor.
+        version: u32,
+        /// Repeated from [`Commit`].
+        generation: u32,
+    }
+}
+
+records! {
+    /// What httpd's parent says.
+    pub enum ToSupervisor {
+        /// See [`Begin`].
+        Begin(Begin) = 1,
+        /// See [`Group`].
+        Group(Group) = 2,
+        /// See [`Commit`].
+        Commit(Commit) = 3,
+        /// See [`GenerationEnded`].
+        GenerationEnded(GenerationEnded) = 4,
+        /// See [`Stop`].
+        Stop(Stop) = 5,
+    }
+}
+
+records! {
+    /// What the supervisor says.
+    pub enum ToParent {
+        /// See [`Committed`].
+        Committed(Committed) = 65,
+    }
+}

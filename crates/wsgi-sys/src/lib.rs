@@ -1,0 +1,8 @@
+//! System calls behind safe names.
+//!
+//! *Runs in:* every process but Python code. What only Linux has stays in here.
+
+pub mod process;
+pub mod socket;
+pub mod table;
+pub mod user;
