@@ -1,1 +1,87 @@
-//! mod_wsgi
+//! mod_wsgi: hosts Python WSGI applications in daemon processes of httpd.
+//!
+//! This file holds the module record and the hooks. One request's story begins in
+//! [`handler`]; the parent's in [`site`]; ARCHITECTURE.md is the map.
+
+// Unit tests link without httpd, so what only httpd calls is unused there.
+#![cfg_attr(test, allow(dead_code, unused_imports))]
+
+mod apache;
+#[deny(unsafe_code)]
+mod child;
+#[deny(unsafe_code)]
+mod config;
+#[deny(unsafe_code)]
+mod directives;
+#[deny(unsafe_code)]
+mod environ;
+#[deny(unsafe_code)]
+mod fields;
+#[deny(unsafe_code)]
+mod handler;
+#[deny(unsafe_code)]
+mod lines;
+#[deny(unsafe_code)]
+mod parent;
+#[deny(unsafe_code)]
+mod route;
+#[deny(unsafe_code)]
+mod site;
+
+use std::sync::OnceLock;
+
+use apache::Status;
+use apache::hooks::Hooks;
+use apache::log::{Level, Loggable};
+use apache::pool::Pool;
+use apache::request::Request;
+use apache::server::Server;
+use child::Child;
+use site::Settings;
+
+/// What httpd knows this module by.
+#[cfg(not(test))]
+#[unsafe(no_mangle)]
+pub static mut wsgi_module: apache::sys::module =
+    apache::module::record::<Module, { lines::COUNT }>(&lines::TABLE);
+
+/// The module: hooks here, directives in [`lines`].
+#[derive(Debug)]
+struct Module;
+
+/// An httpd child's state. Set in the child only, which never reloads this module.
+static CHILD: OnceLock<(&'static Settings, Child)> = OnceLock::new();
+
+impl Hooks for Module {
+    fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
+        site::post_config(pconf, server)
+    }
+
+    fn child_init(server: Server<'static>) {
+        let Some(site) = site::of(server) else { return };
+        match Child::init(site) {
+            Ok(child) => drop(CHILD.set((&site.settings, child))),
+            Err(error) => server.log(
+                Level::Critical,
+                format_args!("MWR1613: this child can't reach the daemon processes: {error}"),
+            ),
+        }
+    }
+
+    fn end_generation(server: Server<'static>, generation: i32) {
+        if let (Some(site), Ok(generation)) = (site::of(server), u32::try_from(generation)) {
+            site.supervisor().generation_ended(generation);
+        }
+    }
+
+    fn translate_name(request: Request<'_>) -> Status {
+        handler::translate_name(request)
+    }
+
+    fn handler(request: Request<'_>) -> Status {
+        match CHILD.get() {
+            Some((settings, child)) => handler::handle(settings, child, request),
+            None => Status::DECLINED,
+        }
+    }
+}

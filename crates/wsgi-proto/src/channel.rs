@@ -32,10 +32,12 @@ pub use data::{FLAG_MORE, data_head};
 pub use demand::Demand;
 pub use end::{End, Outcome};
 pub use file::File;
-pub use head::{HeadReader, HeadWriter};
+pub use head::{HeadReader, HeadWriter, HeaderField};
 pub use log::Log;
 pub use names::{ENVIRON_NAMES, environ_name, environ_name_id};
 pub use request::{Name, RequestReader, RequestWriter};
+
+use request::FLAG_BODY;
 
 use crate::Error;
 use crate::limits::{MAX_DATA, MAX_LOG, MAX_RECORD};
@@ -90,6 +92,16 @@ impl Kind {
         })
     }
 
+    /// The flags that such a record may carry.
+    #[must_use]
+    pub const fn flags(self) -> u8 {
+        match self {
+            Self::Request => FLAG_BODY,
+            Self::Data => FLAG_MORE,
+            _ => 0,
+        }
+    }
+
     /// Most bytes of such a record's payload.
     #[must_use]
     pub fn limit(self) -> u32 {
@@ -98,7 +110,8 @@ impl Kind {
             Self::Body | Self::Data => MAX_DATA,
             #[allow(clippy::cast_possible_truncation)] // 64 KiB and one byte
             Self::Log => MAX_LOG as u32 + 1,
-            Self::BodyEnd | Self::Cancel | Self::Demand | Self::File | Self::End => 256,
+            Self::BodyEnd | Self::Demand | Self::File | Self::End => 256,
+            Self::Cancel => 0,
         }
     }
 }

@@ -215,6 +215,11 @@ impl<'b> RecordWriter<'b> {
         self.len() == 0
     }
 
+    /// Removes the record again.
+    pub fn discard(self) {
+        self.buffer.truncate(self.start);
+    }
+
     /// Sets the length in the head. A record over `limit` is removed again.
     ///
     /// # Errors
@@ -226,7 +231,7 @@ impl<'b> RecordWriter<'b> {
                 Ok(())
             }
             _ => {
-                self.buffer.truncate(self.start);
+                self.discard();
                 Err(Error::TooLong("record"))
             }
         }

@@ -56,8 +56,8 @@ fields! {
         restrict_stdout: bool,
         /// `signal.signal` is a logged no-op.
         restrict_signal: bool,
-        /// Most severe level that is not logged plus one: syslog's numbers, 3 for
-        /// error, 6 for info, 7 for debug.
+        /// Least severe level that is logged: syslog's numbers, 3 for error, 6 for
+        /// info, 7 for debug.
         log_level: u8,
         /// Version of this software, for `mod_wsgi.version`.
         version: String,

@@ -10,6 +10,9 @@
 //! | httpd child ↔ supervisor | [`mailbox`] | datagram, then seqpacket |
 //! | httpd parent ↔ supervisor | [`control`] | seqpacket |
 //!
+//! [`deframe`] finds the records in the bytes of a channel; the other links'
+//! sockets keep them apart.
+//!
 //! `docs/protocol.md` is normative for [`channel`] and [`daemon`], which other
 //! workers implement; the two other links join programs of the same build.
 //!
@@ -20,6 +23,7 @@ pub mod channel;
 pub mod codec;
 pub mod control;
 pub mod daemon;
+pub mod deframe;
 mod error;
 pub mod limits;
 pub mod mailbox;

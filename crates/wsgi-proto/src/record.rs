@@ -66,6 +66,12 @@ macro_rules! records {
                 if u32::try_from(reader.remaining()) != Ok(head.length) {
                     return Err($crate::Error::Invalid("length"));
                 }
+                if head.length > $crate::limits::MAX_DATAGRAM {
+                    return Err($crate::Error::TooLong("record"));
+                }
+                if head.flags != 0 {
+                    return Err($crate::Error::Invalid("flags"));
+                }
                 let record = match head.kind {
                     $($kind => Self::$variant($crate::codec::Field::read(&mut reader, stringify!($variant))?),)*
                     kind => return Err($crate::Error::UnknownKind(kind)),

@@ -2,6 +2,8 @@
 //!
 //! *Runs in:* every process but Python code. What only Linux has stays in here.
 
+pub mod clock;
+pub mod descriptor;
 pub mod process;
 pub mod socket;
 pub mod table;

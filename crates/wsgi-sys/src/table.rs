@@ -1,11 +1,58 @@
-//! The slot table: shared memory that httpd's parent, its children and the supervisor map, and no daemon.
-use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
+//! The slot table: shared memory that says which worker thread serves whom.
+//!
+//! *Runs in:* parent (creates it), httpd child, supervisor. No daemon maps it.
+//! *Threads:* every call may come from any thread of any of these processes.
+//!
+//! A slot is a worker thread and its channel. Its word, 64 bits of state, lease
+//! (who holds it) and epoch (which channel), changes by compare-and-swap alone,
+//! so a process that is killed at any instruction leaves a word that says who
+//! it was, and the supervisor puts it right by [`Table::void_lease`].
+//!
+//! ```text
+//!            free_slot          reserve
+//!   Absent ───────────► Free ───────────► Busy(lease) ──── release ──► Free
+//!            retire_slot │                   │  ▲
+//!            Retired ◄───┘       hand over to│  │claimed by
+//!                                the oldest  ▼  │the waiter
+//!                                ticket   Handed(lease)
+//!   Busy ── break_slot, void_lease ──► Broken ── free_slot, next epoch ──► Free
+//! ```
+//!
+//! Who finds no free slot takes a ticket in the pool's ring (`queue`). Three
+//! rules keep a slot from lying idle while somebody waits:
+//! - whoever frees a slot looks for tickets *afterwards*, and whoever takes a
+//!   ticket looks for free slots *afterwards*: one of the two sees the other;
+//! - a slot is `Handed` to a lease before the ticket says so: a waiter that
+//!   reads its grant can take the slot at once, and a slot that was handed over
+//!   by a process which died before it told the waiter is found by the sweep;
+//! - whoever waits looks again now and then, if its ticket is the oldest.
+//!
+//! Nothing read here is trusted: indices are checked, loops are bounded.
 
-/// Leases: 1..MAX_LEASES. 0 is nobody.
+mod futex;
+mod layout;
+mod leases;
+mod notes;
+mod pools;
+mod queue;
+mod slots;
+mod word;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+
+use layout::Shared;
+
+/// Leases of httpd children: 1 to below this. 0 is nobody.
 pub const MAX_LEASES: u32 = 32_768;
-/// The supervisor's own lease, used while it hands slots to waiters.
+/// The supervisor's own lease, used while it hands slots to waiters. Always open.
 pub const SUPERVISOR_LEASE: u32 = MAX_LEASES;
 /// Pools.
 pub const MAX_POOLS: u32 = 4_096;
@@ -18,150 +65,241 @@ pub const MAX_TICKETS: u32 = 8_192;
 
 /// Mapping of the table. Shared by all threads of a process.
 #[derive(Debug)]
-pub struct Table {}
+pub struct Table {
+    base: NonNull<Shared>,
+}
 
 /// A pool as a child knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolRef { /// index
-    pub index: u32, /// serial
-    pub serial: u32 }
+pub struct PoolRef {
+    /// Index of its record.
+    pub index: u32,
+    /// Serial: another one means another pool.
+    pub serial: u32,
+}
 
 /// A slot that the caller's lease holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reservation { /// slot index
-    pub slot: u32, /// epoch of the slot's channel
-    pub epoch: u32 }
+pub struct Reservation {
+    /// Index of the slot.
+    pub slot: u32,
+    /// Epoch of the slot's channel.
+    pub epoch: u32,
+}
 
 /// A place in a pool's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket { /// pool
-    pub pool: PoolRef, /// number
-    pub number: u64 }
+pub struct Ticket {
+    /// Pool.
+    pub pool: PoolRef,
+    /// Number; lower ones are served first.
+    pub number: u64,
+}
 
 /// What became of an attempt to reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt { /// here it is
-    Reserved(Reservation), /// all busy, or others wait already: take a ticket
-    Full, /// the pool is not what it was: ask the supervisor again
-    Stale, /// the pool's processes can't start: answer 503 now
-    Failed }
+pub enum Attempt {
+    /// Here it is.
+    Reserved(Reservation),
+    /// All busy, or others wait already: take a ticket.
+    Full,
+    /// The pool is not what it was: ask the supervisor again.
+    Stale,
+    /// The pool's processes can't start: answer 503 now.
+    Failed,
+}
 
 /// What became of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waited { /// a slot was handed over
-    Granted(Reservation), /// nothing yet
-    TimedOut, /// the pool is gone, or what was granted vanished: begin anew (the ticket is used up)
-    Stale, /// the pool failed to start: answer 503 (the ticket is used up)
-    Failed }
+pub enum Waited {
+    /// A slot was handed over (the ticket is used up).
+    Granted(Reservation),
+    /// Nothing yet; the ticket stays valid.
+    TimedOut,
+    /// The pool is gone, or what was granted vanished: begin anew (the ticket is
+    /// used up).
+    Stale,
+    /// The pool failed to start: answer 503 (the ticket is used up).
+    Failed,
+}
 
 /// State of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum PoolState { /// unused record
-    Absent = 0, /// its first process is starting (children wait without counting it as queueing)
-    Starting = 1, /// at least one process is ready
-    Ready = 2, /// the last start failed, the next one is backing off
-    Failed = 3 }
+pub enum PoolState {
+    /// Unused record.
+    Absent = 0,
+    /// Its first process is starting (children wait without counting it as
+    /// queueing).
+    Starting = 1,
+    /// At least one process is ready.
+    Ready = 2,
+    /// The last start failed, the next one is backing off.
+    Failed = 3,
+}
 
 /// State of a process entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum ProcessState { /// unused entry
-    Absent = 0, /// interpreter and script are loading
-    Starting = 1, /// takes requests
-    Ready = 2, /// takes no new requests
-    Draining = 3, /// told to stop
-    Stopping = 4 }
+pub enum ProcessState {
+    /// Unused entry.
+    Absent = 0,
+    /// Interpreter and script are loading.
+    Starting = 1,
+    /// Takes requests.
+    Ready = 2,
+    /// Takes no new requests.
+    Draining = 3,
+    /// Told to stop.
+    Stopping = 4,
+}
 
 /// State of a slot's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum SlotState { /// no worker thread behind it
-    Absent = 0, /// reservable
-    Free = 1, /// reserved by `lease`
-    Busy = 2, /// its channel is being replaced
-    Broken = 3, /// of a draining process; never reserved again in this epoch
-    Retired = 4 }
+pub enum SlotState {
+    /// No worker thread behind it.
+    Absent = 0,
+    /// Reservable.
+    Free = 1,
+    /// Reserved by `lease`, or handed over to it.
+    Busy = 2,
+    /// Its channel is being replaced.
+    Broken = 3,
+    /// Of a draining process; never reserved again in this epoch.
+    Retired = 4,
+}
 
 /// A slot's word taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotView { /// state
-    pub state: SlotState, /// holder, 0 unless busy
-    pub lease: u32, /// epoch
-    pub epoch: u32 }
+pub struct SlotView {
+    /// State.
+    pub state: SlotState,
+    /// Holder, 0 unless busy.
+    pub lease: u32,
+    /// Epoch; survives all states.
+    pub epoch: u32,
+}
 
 /// A pool's shape, written by the supervisor before the pool gets its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PoolShape { /// truncated to 255 bytes
-    pub process_group: String, /// truncated to 255 bytes
-    pub application_group: String, /// first process entry
-    pub first_process: u32, /// process entries
-    pub processes: u32, /// first slot; process entry i has slots first_slot + i*threads ..
-    pub first_slot: u32, /// slots of each process
-    pub threads: u32 }
+pub struct PoolShape {
+    /// Truncated to 255 bytes.
+    pub process_group: String,
+    /// Truncated to 255 bytes.
+    pub application_group: String,
+    /// First process entry.
+    pub first_process: u32,
+    /// Process entries.
+    pub processes: u32,
+    /// First slot; process entry i has slots `first_slot + i * threads ..`.
+    pub first_slot: u32,
+    /// Slots of each process.
+    pub threads: u32,
+}
 
 /// What a child writes about the request in a slot; strings are cut to fit.
 #[derive(Clone, Copy, Debug)]
-pub struct Note<'a> { /// method
-    pub method: &'a [u8], /// host
-    pub host: &'a [u8], /// uri
-    pub uri: &'a [u8], /// client address
-    pub client: &'a [u8], /// microseconds since the epoch
-    pub since: u64 }
+pub struct Note<'a> {
+    /// Method.
+    pub method: &'a [u8],
+    /// Host.
+    pub host: &'a [u8],
+    /// URI.
+    pub uri: &'a [u8],
+    /// Client's address.
+    pub client: &'a [u8],
+    /// Microseconds since 1970.
+    pub since: u64,
+}
+
+/// A slot's note, as read back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotNote {
+    /// Method.
+    pub method: Vec<u8>,
+    /// Host.
+    pub host: Vec<u8>,
+    /// URI.
+    pub uri: Vec<u8>,
+    /// Client's address.
+    pub client: Vec<u8>,
+    /// Microseconds since 1970.
+    pub since: u64,
+}
 
 impl Table {
     /// A new table in a memfd (close-on-exec, sparse, sealed against resizing).
-    pub fn create() -> io::Result<(OwnedFd, Self)> { todo!() }
-    /// Maps a table; refuses another layout version.
-    pub fn map(_fd: BorrowedFd<'_>) -> io::Result<Self> { todo!() }
+    pub fn create() -> io::Result<(OwnedFd, Self)> {
+        // Linux 6.3 wants to be told whether it may be executed.
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let no_execution = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+        let memory = match memfd_create(c"wsgi-slot-table", flags | no_execution) {
+            Err(Errno::EINVAL) => memfd_create(c"wsgi-slot-table", flags)?,
+            created => created?,
+        };
+        let bytes = libc::off_t::try_from(size_of::<Shared>()).map_err(io::Error::other)?;
+        nix::unistd::ftruncate(&memory, bytes)?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
+        let table = Self::map_unchecked(memory.as_fd())?;
+        table.shared().header.stamp();
+        Ok((memory, table))
+    }
 
-    // ---- httpd child ----
-    /// Lowest free slot of the least busy ready process, unless tickets wait.
-    pub fn reserve(&self, _pool: PoolRef, _lease: u32) -> Attempt { todo!() }
-    /// Joins the pool's queue; None if it is full. Re-checks for a free slot after joining and then serves the oldest ticket with it.
-    pub fn enqueue(&self, _pool: PoolRef, _lease: u32) -> Option<Ticket> { todo!() }
-    /// Futex wait on the ticket.
-    pub fn wait(&self, _ticket: Ticket, _lease: u32, _timeout: Duration) -> Waited { todo!() }
-    /// Leaves the queue; Some if a slot had been granted already (the caller uses or releases it).
-    pub fn cancel(&self, _ticket: Ticket, _lease: u32) -> Option<Reservation> { todo!() }
-    /// Gives a slot back: to the oldest ticket, else free. No-op if the lease does not hold it any more.
-    pub fn release(&self, _pool: PoolRef, _reservation: Reservation, _lease: u32) { todo!() }
-    /// Writes what the slot runs.
-    pub fn describe(&self, _reservation: Reservation, _note: &Note<'_>) { todo!() }
-    /// Pool's state, or None if the serial differs.
-    pub fn pool_state(&self, _pool: PoolRef) -> Option<PoolState> { todo!() }
-    /// Requests waiting for the pool.
-    pub fn waiting(&self, _pool: u32) -> u32 { todo!() }
+    /// Maps a table.
+    ///
+    /// # Errors
+    /// `InvalidData` if this is no table, or one of another layout.
+    pub fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let refused = |why| io::Error::new(io::ErrorKind::InvalidData, why);
+        // Without the seal a shrunk file would end this process with SIGBUS.
+        let seals = fcntl(fd, FcntlArg::F_GET_SEALS)
+            .map_err(|_| refused("the slot table's descriptor is no sealed memory"))?;
+        let size = nix::sys::stat::fstat(fd)?.st_size;
+        if SealFlag::from_bits_retain(seals).contains(SealFlag::F_SEAL_SHRINK)
+            && usize::try_from(size) == Ok(size_of::<Shared>())
+        {
+            let table = Self::map_unchecked(fd)?;
+            if table.shared().header.is_ours() {
+                return Ok(table);
+            }
+        }
+        Err(refused("the slot table has another layout: module and supervisor differ in version"))
+    }
 
-    // ---- supervisor ----
-    /// A new lease, for a child that has registered.
-    pub fn open_lease(&self) -> Option<u32> { todo!() }
-    /// The child is gone: its tickets are cancelled; slots that it held become Broken and are returned with their epochs.
-    pub fn void_lease(&self, _lease: u32) -> Vec<Reservation> { todo!() }
-    /// The child reports that it left a channel in doubt: Busy by this lease in this epoch → Broken. False if it did not hold it.
-    pub fn break_slot(&self, _slot: u32, _epoch: u32, _lease: u32) -> bool { todo!() }
-    /// Creates or replaces the pool at `index` in state Starting and returns its serial.
-    pub fn open_pool(&self, _index: u32, _shape: &PoolShape) -> PoolRef { todo!() }
-    /// Absent, with a new serial; wakes all waiters (they see Stale).
-    pub fn close_pool(&self, _index: u32) { todo!() }
-    /// The pool at an index, with its shape, if not absent (a successor reads these).
-    pub fn pool(&self, _index: u32) -> Option<(PoolRef, PoolState, PoolShape)> { todo!() }
-    /// Sets the state; Failed wakes all waiters (they see Failed).
-    pub fn set_pool_state(&self, _index: u32, _state: PoolState) { todo!() }
-    /// Sets state, pid and start time (ticks) of a process entry.
-    pub fn set_process(&self, _process: u32, _state: ProcessState, _pid: i32, _start_time: u64) { todo!() }
-    /// Reads them.
-    pub fn process(&self, _process: u32) -> (ProcessState, i32, u64) { todo!() }
-    /// Absent, Broken or Retired → Free in this epoch, then handed to the oldest ticket if any.
-    pub fn free_slot(&self, _pool: PoolRef, _slot: u32, _epoch: u32) { todo!() }
-    /// Free → Retired. False while it is Busy or Broken.
-    pub fn retire_slot(&self, _slot: u32) -> bool { todo!() }
-    /// Any state → Absent (the process is gone). Whoever held it finds that out by its channel's end.
-    pub fn clear_slot(&self, _slot: u32) { todo!() }
-    /// The slot's word.
-    pub fn slot(&self, _slot: u32) -> SlotView { todo!() }
-    /// Hands free slots of ready processes to waiting tickets (after a change of state).
-    pub fn dispatch(&self, _pool: PoolRef) { todo!() }
-    /// Requests served by a slot since the process entry was last set Starting.
-    pub fn served(&self, _slot: u32) -> u64 { todo!() }
+    fn map_unchecked(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let size = NonZeroUsize::new(size_of::<Shared>()).ok_or(io::ErrorKind::InvalidData)?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, at a place of the kernel's choice.
+        let base = unsafe { mmap(None, size, access, MapFlags::MAP_SHARED, fd, 0) }?;
+        // Requests' URIs are nothing for a core file.
+        // SAFETY: advice on the mapping just made; its content stays.
+        let _ = unsafe { madvise(base, size.get(), MmapAdvise::MADV_DONTDUMP) };
+        Ok(Self { base: base.cast() })
+    }
+
+    fn shared(&self) -> &Shared {
+        // SAFETY: the mapping has this size and page alignment, lives as long
+        // as `self`, and can not shrink. `Shared` consists of atomics alone,
+        // for which any content is valid and which other processes may change.
+        unsafe { self.base.as_ref() }
+    }
 }
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: made by `map_unchecked` with this size; no reference into it
+        // outlives `self`.
+        let _ = unsafe { munmap(self.base.cast(), size_of::<Shared>()) };
+    }
+}
+
+// SAFETY: the mapping belongs to no thread, and is read and written through
+// atomics alone.
+unsafe impl Send for Table {}
+// SAFETY: as above.
+unsafe impl Sync for Table {}
+
+#[cfg(test)]
+mod tests;

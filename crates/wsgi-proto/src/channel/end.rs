@@ -4,6 +4,9 @@ use super::Kind;
 use crate::Error;
 use crate::codec::{Reader, RecordWriter};
 
+/// The HTTP statuses of errors.
+const FAILURES: std::ops::RangeInclusive<u16> = 400..=599;
+
 /// How the request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -36,11 +39,12 @@ impl End {
     /// Appends the record.
     ///
     /// # Errors
-    /// None in practice: the record has a fixed length.
+    /// [`Error::Invalid`] for a failure whose status is not 400 to 599.
     pub fn write(self, buffer: &mut Vec<u8>) -> Result<(), Error> {
         let (outcome, status) = match self.outcome {
             Outcome::Complete => (0, 0),
-            Outcome::Failed(status) => (1, status),
+            Outcome::Failed(status) if FAILURES.contains(&status) => (1, status),
+            Outcome::Failed(_) => return Err(Error::Invalid("status")),
             Outcome::Aborted => (2, 0),
         };
         let mut record = RecordWriter::new(buffer, Kind::End as u8, 0);
@@ -57,7 +61,7 @@ impl End {
         let mut reader = Reader::new(payload);
         let outcome = match (reader.u8("outcome")?, reader.u16("status")?) {
             (0, 0) => Outcome::Complete,
-            (1, status @ 400..=599) => Outcome::Failed(status),
+            (1, status) if FAILURES.contains(&status) => Outcome::Failed(status),
             (2, 0) => Outcome::Aborted,
             (0..=2, _) => return Err(Error::Invalid("status")),
             _ => return Err(Error::Invalid("outcome")),

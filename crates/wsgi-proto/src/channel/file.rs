@@ -18,8 +18,9 @@ impl File {
     /// Appends the record.
     ///
     /// # Errors
-    /// None in practice: the record has a fixed length.
+    /// [`Error::Invalid`] if the range ends beyond `i64::MAX`.
     pub fn write(self, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        self.validate()?;
         let mut record = RecordWriter::new(buffer, Kind::File as u8, 0);
         record.u64(self.offset).u64(self.length);
         record.finish(Kind::File.limit())
@@ -33,8 +34,13 @@ impl File {
         let mut reader = Reader::new(payload);
         let file = Self { offset: reader.u64("offset")?, length: reader.u64("length")? };
         reader.finish()?;
-        match file.offset.checked_add(file.length) {
-            Some(end) if i64::try_from(end).is_ok() => Ok(file),
+        file.validate()?;
+        Ok(file)
+    }
+
+    fn validate(self) -> Result<(), Error> {
+        match self.offset.checked_add(self.length) {
+            Some(end) if i64::try_from(end).is_ok() => Ok(()),
             _ => Err(Error::Invalid("length")),
         }
     }

@@ -5,6 +5,9 @@ use crate::Error;
 use crate::codec::{Reader, RecordWriter};
 use crate::limits::{MAX_HEADER_NAME, MAX_HEADER_VALUE, MAX_HEADERS, MAX_REASON};
 
+/// What a status line can hold: three digits.
+const STATUSES: std::ops::RangeInclusive<u16> = 100..=999;
+
 /// Writes `u16 status`, `u16 count`, the reason phrase, then name and value of
 /// each header field, all length-prefixed.
 #[derive(Debug)]
@@ -12,6 +15,7 @@ use crate::limits::{MAX_HEADER_NAME, MAX_HEADER_VALUE, MAX_HEADERS, MAX_REASON};
 pub struct HeadWriter<'b> {
     record: RecordWriter<'b>,
     count: u16,
+    fault: Option<Error>,
 }
 
 impl<'b> HeadWriter<'b> {
@@ -19,25 +23,48 @@ impl<'b> HeadWriter<'b> {
     pub fn new(buffer: &'b mut Vec<u8>, status: u16, reason: &[u8]) -> Self {
         let mut record = RecordWriter::new(buffer, Kind::Head as u8, 0);
         record.u16(status).u16(0).bytes(reason);
-        Self { record, count: 0 }
+        let fault = if !STATUSES.contains(&status) {
+            Some(Error::Invalid("status"))
+        } else if reason.len() > MAX_REASON {
+            Some(Error::TooLong("reason"))
+        } else {
+            None
+        };
+        Self { record, count: 0, fault }
     }
 
     /// Appends a header field.
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
         self.record.bytes(name).bytes(value);
+        if name.len() > MAX_HEADER_NAME {
+            self.fault = Some(Error::TooLong("header name"));
+        } else if value.len() > MAX_HEADER_VALUE {
+            self.fault = Some(Error::TooLong("header value"));
+        } else if self.count == MAX_HEADERS {
+            self.fault = Some(Error::TooLong("header fields"));
+        }
         self.count = self.count.saturating_add(1);
     }
 
     /// Ends the record.
     ///
     /// # Errors
-    /// [`Error::TooLong`] if it has too many fields or bytes; it is removed then.
+    /// [`Error`] if it has too many fields or bytes, or one that a reader would
+    /// refuse; it is removed then.
     pub fn finish(mut self) -> Result<(), Error> {
-        let limit = if self.count > MAX_HEADERS { 0 } else { Kind::Head.limit() };
         self.record.patch_u16(2, self.count);
-        self.record.finish(limit)
+        match self.fault {
+            None => self.record.finish(Kind::Head.limit()),
+            Some(fault) => {
+                self.record.discard();
+                Err(fault)
+            }
+        }
     }
 }
+
+/// Name and value of a header field, as the daemon sent them.
+pub type HeaderField<'a> = (&'a [u8], &'a [u8]);
 
 /// Reads a HEAD: status and reason, then one header field after the other.
 ///
@@ -63,7 +90,7 @@ impl<'a> HeadReader<'a> {
         let status = reader.u16("status")?;
         let left = reader.u16("count")?;
         let reason = reader.bytes(MAX_REASON, "reason")?;
-        if !(100..=999).contains(&status) {
+        if !STATUSES.contains(&status) {
             return Err(Error::Invalid("status"));
         }
         if left > MAX_HEADERS {
@@ -76,7 +103,7 @@ impl<'a> HeadReader<'a> {
     ///
     /// # Errors
     /// [`Error`] if the field is malformed or too long, or bytes are left over.
-    pub fn header(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, Error> {
+    pub fn header(&mut self) -> Result<Option<HeaderField<'a>>, Error> {
         if self.left == 0 {
             self.reader.finish()?;
             return Ok(None);

@@ -18,11 +18,10 @@ impl<'a> Log<'a> {
     /// Appends the record.
     ///
     /// # Errors
-    /// [`Error::TooLong`] over [`MAX_LOG`] bytes.
+    /// [`Error::TooLong`] over [`MAX_LOG`] bytes, [`Error::Invalid`] for a level
+    /// that is none of syslog's.
     pub fn write(self, buffer: &mut Vec<u8>) -> Result<(), Error> {
-        if self.text.len() > MAX_LOG {
-            return Err(Error::TooLong("log text"));
-        }
+        self.validate()?;
         let mut record = RecordWriter::new(buffer, Kind::Log as u8, 0);
         record.u8(self.level).raw(self.text);
         record.finish(Kind::Log.limit())
@@ -35,13 +34,18 @@ impl<'a> Log<'a> {
     pub fn read(payload: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(payload);
         let level = reader.u8("level")?;
-        if level > 7 {
+        let log = Self { level, text: reader.take(reader.remaining(), "text")? };
+        log.validate()?;
+        Ok(log)
+    }
+
+    fn validate(self) -> Result<(), Error> {
+        if self.level > 7 {
             return Err(Error::Invalid("level"));
         }
-        let text = reader.take(reader.remaining(), "text")?;
-        if text.len() > MAX_LOG {
+        if self.text.len() > MAX_LOG {
             return Err(Error::TooLong("log text"));
         }
-        Ok(Self { level, text })
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::limits::{MAX_ENVIRON, MAX_ENVIRON_NAME, MAX_RECORD};
 
 /// Flag: BODY and BODY_END records belong to the request. Without it the body is
 /// empty and no BODY_END comes.
-const FLAG_BODY: u8 = 1;
+pub(super) const FLAG_BODY: u8 = 1;
 
 /// Writes `u64 request_start`, `u64 queue_start` (microseconds since the epoch),
 /// `u16 count`, the script's path, the handler script's path (empty unless a
@@ -18,7 +18,7 @@ const FLAG_BODY: u8 = 1;
 pub struct RequestWriter<'b> {
     record: RecordWriter<'b>,
     count: u16,
-    overflow: bool,
+    fault: Option<Error>,
 }
 
 impl<'b> RequestWriter<'b> {
@@ -38,13 +38,15 @@ impl<'b> RequestWriter<'b> {
         let mut record = RecordWriter::new(buffer, Kind::Request as u8, flags);
         record.u64(times.0).u64(times.1).u16(0);
         record.bytes(script).bytes(handler_script).bytes(callable_object);
-        Self { record, count: 0, overflow: false }
+        Self { record, count: 0, fault: None }
     }
 
     /// Appends an entry whose name has a number in
     /// [`ENVIRON_NAMES`](super::ENVIRON_NAMES).
     pub fn known(&mut self, id: u8, value: &[u8]) {
-        debug_assert_ne!(id, 0);
+        if environ_name(id).is_none() {
+            self.fault = Some(Error::Invalid("environ id"));
+        }
         self.record.u8(id).bytes(value);
         self.counted();
     }
@@ -52,22 +54,33 @@ impl<'b> RequestWriter<'b> {
     /// Appends an entry with its name.
     pub fn named(&mut self, name: &[u8], value: &[u8]) {
         self.record.u8(0).bytes(name).bytes(value);
-        self.overflow |= name.len() > MAX_ENVIRON_NAME;
+        if name.len() > MAX_ENVIRON_NAME {
+            self.fault = Some(Error::TooLong("environ name"));
+        }
         self.counted();
     }
 
     fn counted(&mut self) {
-        self.overflow |= self.count == MAX_ENVIRON;
+        if self.count == MAX_ENVIRON {
+            self.fault = Some(Error::TooLong("environ"));
+        }
         self.count = self.count.saturating_add(1);
     }
 
     /// Ends the record.
     ///
     /// # Errors
-    /// [`Error::TooLong`] if it has too many entries or bytes; it is removed then.
+    /// [`Error`] if it has too many entries or bytes, or one that a reader would
+    /// refuse; it is removed then.
     pub fn finish(mut self) -> Result<(), Error> {
         self.record.patch_u16(Self::COUNT_OFFSET, self.count);
-        self.record.finish(if self.overflow { 0 } else { MAX_RECORD })
+        match self.fault {
+            None => self.record.finish(MAX_RECORD),
+            Some(fault) => {
+                self.record.discard();
+                Err(fault)
+            }
+        }
     }
 }
 

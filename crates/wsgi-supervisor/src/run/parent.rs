@@ -1,0 +1,112 @@
+//! What httpd's parent says.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use wsgi_proto::VERSION;
+use wsgi_proto::control::{Committed, ToParent, ToSupervisor};
+use wsgi_sys::socket;
+
+use super::{Office, TURN};
+use crate::state::Event;
+
+/// The kind of [`ToSupervisor::Begin`], whatever follows it in other releases.
+const BEGIN: u8 = 1;
+
+/// What the loop itself needs to know of the configuration.
+#[derive(Debug, Default)]
+pub(super) struct Setting {
+    /// Directory of `boot.py`.
+    pub(super) worker_directory: PathBuf,
+    /// uid of httpd's children; none before the first configuration.
+    pub(super) child_uid: Option<u32>,
+    /// Groups of the newest configuration.
+    groups: Vec<String>,
+    staged: Option<(PathBuf, u32, Vec<String>)>,
+}
+
+impl Office {
+    pub(super) fn read_control(&mut self) {
+        for _ in 0..TURN {
+            let Some(control) = &self.control else { return };
+            let received = match socket::receive(control.as_fd(), &mut self.buffer, false) {
+                Ok(received) if received.length > 0 => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The parent's end is closed. If the parent is gone its pidfd
+                // says so; if it is not, it has nothing to say any more.
+                _ => {
+                    self.control = None;
+                    if self.parent.is_none() {
+                        self.events.push_back(Event::Stop);
+                    }
+                    return;
+                }
+            };
+            let bytes = &self.buffer[..received.length];
+            match ToSupervisor::decode(bytes) {
+                Ok(record) if !received.truncated => {
+                    self.controlled(record, received.descriptors);
+                }
+                _ if bytes.get(4) == Some(&BEGIN) => self.answer_other_release(),
+                _ => self.logs.own(
+                    3,
+                    "MWR2004: a malformed record came from httpd's parent and is ignored; \
+                     install files of one release and restart httpd",
+                ),
+            }
+        }
+    }
+
+    fn controlled(&mut self, record: ToSupervisor, descriptors: Vec<std::os::fd::OwnedFd>) {
+        let event = match record {
+            ToSupervisor::Begin(begin) => {
+                self.logs.begin();
+                let directory = begin.worker_directory.clone();
+                self.setting.staged = Some((directory, begin.child_uid, Vec::new()));
+                Event::Begin(begin)
+            }
+            ToSupervisor::Group(group) => {
+                if let Some(descriptor) = descriptors.into_iter().next() {
+                    self.logs.stage(&group.name, descriptor, group.log_level);
+                }
+                if let Some((_, _, groups)) = &mut self.setting.staged {
+                    groups.push(group.name.clone());
+                }
+                Event::Group(group)
+            }
+            ToSupervisor::Commit(commit) => {
+                if let Some((directory, uid, groups)) = self.setting.staged.take() {
+                    self.setting.worker_directory = directory;
+                    self.setting.child_uid = Some(uid);
+                    self.setting.groups = groups;
+                    self.logs.commit();
+                }
+                Event::Commit(commit)
+            }
+            ToSupervisor::GenerationEnded(ended) => {
+                let groups = &self.setting.groups;
+                self.logs.retain(|name| groups.iter().any(|group| group == name));
+                Event::GenerationEnded(ended.generation)
+            }
+            ToSupervisor::Stop(_) => Event::Stop,
+        };
+        self.events.push_back(event);
+        // Begin, Group and Commit are one after the other: decide at once, so
+        // that logs and decisions are of the same configuration.
+        self.work_off();
+    }
+
+    fn answer_other_release(&mut self) {
+        self.commit_answer(Committed { version: VERSION, generation: 0 });
+    }
+
+    pub(super) fn commit_answer(&mut self, committed: Committed) {
+        let Some(control) = &self.control else { return };
+        if let Ok(bytes) = ToParent::Committed(committed).encode() {
+            // The parent reads each answer before it says more; if it does not,
+            // it is stopping.
+            let _ = socket::send(control.as_fd(), &[IoSlice::new(&bytes)], &[], false);
+        }
+    }
+}

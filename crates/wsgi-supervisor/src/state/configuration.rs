@@ -1,0 +1,340 @@
+//! Configurations coming and going.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use wsgi_proto::VERSION;
+use wsgi_proto::control::{Begin, Commit, Committed, Group};
+use wsgi_sys::table::{PoolState, ProcessState};
+
+use super::daemon::{Daemon, Phase, Slot, SlotPhase};
+use super::pool::Pool;
+use super::{Action, Level, Member, Millis, OldPool, Supervisor, message};
+
+/// `reason` of a process that a newer configuration replaces.
+pub(super) const RECONFIGURED: &str = "graceful_signal";
+/// `reason` of a process that ends with httpd.
+const SHUTDOWN: &str = "shutdown_signal";
+/// Milliseconds that a process which loads its scripts has to stop with httpd.
+const LOADING_PATIENCE: Millis = 1_000;
+/// Seconds before a stopping httpd's process is killed if its group sets no limit.
+const DEFAULT_SHUTDOWN: u32 = 5;
+
+impl Supervisor {
+    pub(super) fn begin(&mut self, begin: Begin) {
+        self.incoming = None;
+        if begin.version == VERSION {
+            self.incoming = Some((begin, Vec::new()));
+        } else {
+            // Other releases refuse each other: the parent replaces this process.
+            let generation = begin.generation;
+            self.act(Action::Committed(Committed { version: VERSION, generation }));
+        }
+    }
+
+    pub(super) fn group(&mut self, group: Group) {
+        if let Some((_, groups)) = &mut self.incoming {
+            groups.push(group);
+        }
+    }
+
+    pub(super) fn commit(&mut self, commit: &Commit, now: Millis) {
+        let Some((begin, groups)) = self.incoming.take() else { return };
+        if self.stopping || begin.generation != commit.generation {
+            return;
+        }
+        let generation = begin.generation;
+        self.begin = Some(begin);
+        let groups: BTreeMap<_, _> =
+            groups.into_iter().map(|group| (group.name.clone(), Rc::new(group))).collect();
+        for (name, settings) in &groups {
+            let member = Member { settings: Rc::clone(settings), generation };
+            self.groups.insert(name.clone(), member);
+        }
+        for index in self.pools.keys().copied().collect::<Vec<_>>() {
+            self.reconfigure(index, &groups, now);
+        }
+        for settings in groups.values() {
+            self.preload(settings);
+        }
+        self.act(Action::Committed(Committed { version: VERSION, generation }));
+        for question in std::mem::take(&mut self.questions) {
+            self.question(question, now);
+        }
+    }
+
+    /// Recycles a pool into a new configuration.
+    fn reconfigure(&mut self, index: u32, groups: &BTreeMap<String, Rc<Group>>, now: Millis) {
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        let Some(settings) = groups.get(&pool.group) else {
+            // A group that is no more: children of the old generation still use
+            // it, unless nobody can know it as its supervisor is another.
+            if pool.settings.is_none() {
+                self.close(index, RECONFIGURED, now);
+            }
+            return;
+        };
+        if pool.closing || pool.successor.is_some() {
+            return;
+        }
+        for daemon in self.daemons.values_mut().filter(|daemon| daemon.pool == index) {
+            daemon.outgoing.get_or_insert_with(|| RECONFIGURED.to_owned());
+        }
+        if pool.fits(settings) {
+            pool.configure(Rc::clone(settings));
+            return;
+        }
+        let (application, script, first) =
+            (pool.application.clone(), pool.script.clone(), pool.first);
+        let successor = self.create(settings, &application, script, first);
+        if let Some(pool) = self.pools.get_mut(&index) {
+            pool.successor = successor;
+        }
+    }
+
+    /// Opens the pools that start with httpd.
+    fn preload(&mut self, settings: &Rc<Group>) {
+        for (position, entry) in settings.preload.iter().enumerate() {
+            if self.find(&settings.name, &entry.application_group).is_none() {
+                self.create(settings, &entry.application_group, None, position == 0);
+            }
+        }
+    }
+
+    /// The pool that serves an application group now.
+    pub(super) fn find(&self, group: &str, application: &str) -> Option<u32> {
+        let mut pools = self.pools.iter();
+        pools
+            .find(|(_, pool)| {
+                pool.group == group
+                    && pool.application == application
+                    && !pool.closing
+                    && pool.successor.is_none()
+            })
+            .map(|(&index, _)| index)
+    }
+
+    /// Makes a pool; none, with a line in the log, if the table has no room.
+    pub(super) fn create(
+        &mut self,
+        settings: &Rc<Group>,
+        application: &str,
+        script: Option<std::path::PathBuf>,
+        first: bool,
+    ) -> Option<u32> {
+        let mut pool = Pool {
+            group: settings.name.clone(),
+            application: application.to_owned(),
+            settings: None,
+            first,
+            target: 1,
+            script,
+            first_process: 0,
+            entries: 0,
+            first_slot: 0,
+            threads: settings.threads,
+            epochs: Vec::new(),
+            state: PoolState::Starting,
+            failures: 0,
+            retry_at: None,
+            probe_at: None,
+            proven: false,
+            closing: false,
+            successor: None,
+        };
+        // Room for all successors at once, else for one at a time.
+        let sizes = [Pool::entries_for(settings), Pool::most(settings).saturating_add(1)];
+        let Some(index) = sizes.into_iter().find_map(|entries| self.allot(&mut pool, entries))
+        else {
+            self.log(&settings.name, Level::Error, message::no_room(&message::place(&pool)));
+            return None;
+        };
+        pool.configure(Rc::clone(settings));
+        self.act(Action::OpenPool { pool: index, shape: pool.shape() });
+        self.pools.insert(index, pool);
+        Some(index)
+    }
+
+    /// Finds room in the table for a pool of so many process entries.
+    fn allot(&mut self, pool: &mut Pool, entries: u32) -> Option<u32> {
+        let slots = entries.checked_mul(pool.threads)?;
+        let index = self.indices.take(1)?;
+        let Some(first_process) = self.processes.take(entries) else {
+            self.indices.give_back(index);
+            return None;
+        };
+        let Some(first_slot) = self.slots.take(slots) else {
+            self.indices.give_back(index);
+            self.processes.give_back(first_process);
+            return None;
+        };
+        (pool.first_process, pool.first_slot, pool.entries) = (first_process, first_slot, entries);
+        pool.epochs = vec![0; usize::try_from(slots).ok()?];
+        Some(index)
+    }
+
+    pub(super) fn generation_ended(&mut self, ended: u32, now: Millis) {
+        let Some(present) = self.begin.as_ref().map(|begin| begin.generation) else { return };
+        let gone: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|(_, member)| member.generation != present && member.generation <= ended)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.groups.remove(&name);
+            let pools = self.pools.iter().filter(|(_, pool)| pool.group == name);
+            for index in pools.map(|(&index, _)| index).collect::<Vec<_>>() {
+                self.close(index, RECONFIGURED, now);
+            }
+        }
+    }
+
+    /// Drains a pool for good.
+    pub(super) fn close(&mut self, index: u32, reason: &str, now: Millis) {
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        if std::mem::replace(&mut pool.closing, true) {
+            return;
+        }
+        // Who waits asks again at once, and is told of another pool or none.
+        self.act(Action::ClosePool { pool: index });
+        for daemon in self.of_pool(index).map(|daemon| daemon.id).collect::<Vec<_>>() {
+            self.retire(daemon, reason, now);
+        }
+        self.remove_if_empty(index);
+    }
+
+    /// Forgets a closed pool without processes.
+    pub(super) fn remove_if_empty(&mut self, index: u32) {
+        let empty = self.of_pool(index).next().is_none();
+        if let Some(pool) = self.pools.get(&index).filter(|pool| pool.closing && empty) {
+            self.processes.give_back(pool.first_process);
+            self.slots.give_back(pool.first_slot);
+            self.indices.give_back(index);
+            self.pools.remove(&index);
+        }
+    }
+
+    /// Takes over a pool, with its index and serial, from a supervisor that was killed.
+    pub(super) fn adopt(&mut self, old: OldPool, now: Millis) {
+        let OldPool { index, shape, processes, epochs } = old;
+        let Some(slots) = shape.processes.checked_mul(shape.threads) else { return };
+        let fits = self.indices.claim(index, 1)
+            && self.processes.claim(shape.first_process, shape.processes)
+            && self.slots.claim(shape.first_slot, slots);
+        if !fits {
+            return;
+        }
+        let state = if processes.iter().any(|process| process.ready) {
+            PoolState::Ready
+        } else {
+            PoolState::Starting
+        };
+        // The table does not say which pool was its group's first: it is the one
+        // with the lowest index. The others keep the size that they had grown to.
+        let first = !self.pools.values().any(|pool| pool.group == shape.process_group);
+        let target = u32::try_from(processes.len()).unwrap_or(1).max(1);
+        for process in processes {
+            let slots = (0..shape.threads).map(|_| Slot { epoch: 0, phase: SlotPhase::Live });
+            let daemon = Daemon {
+                id: process.daemon,
+                pool: index,
+                entry: process.entry,
+                pid: process.pid,
+                phase: if process.ready { Phase::Ready } else { Phase::Draining },
+                launched: now,
+                since: now,
+                loaded: true,
+                outgoing: Some(RECONFIGURED.to_owned()),
+                adopted: true,
+                kill_at: None,
+                retry_at: (!process.ready).then_some(now),
+                count_at: None,
+                asked: !process.ready,
+                killed: false,
+                slots: slots.collect(),
+            };
+            self.daemons.insert(daemon.id, daemon);
+        }
+        let pool = Pool {
+            first,
+            group: shape.process_group,
+            application: shape.application_group,
+            settings: None,
+            target,
+            script: None,
+            first_process: shape.first_process,
+            entries: shape.processes,
+            first_slot: shape.first_slot,
+            threads: shape.threads,
+            epochs,
+            state,
+            failures: 0,
+            retry_at: None,
+            probe_at: None,
+            proven: false,
+            closing: false,
+            successor: None,
+        };
+        self.act(Action::PoolState { pool: index, state });
+        self.pools.insert(index, pool);
+    }
+
+    /// Ends everything.
+    pub(super) fn stop(&mut self, now: Millis) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
+        }
+        for index in self.pools.keys().copied().collect::<Vec<_>>() {
+            self.set_pool_state(index, PoolState::Failed);
+        }
+        for id in self.daemons.keys().copied().collect::<Vec<_>>() {
+            self.end(id, SHUTDOWN, now);
+            let limit = self.shutdown_timeout(id);
+            let Some(daemon) = self.daemons.get_mut(&id) else { continue };
+            let limit = if limit == 0 { DEFAULT_SHUTDOWN } else { limit };
+            let mut patience = Millis::from(limit) * 1_000;
+            if !daemon.loaded {
+                patience = patience.min(LOADING_PATIENCE);
+            }
+            daemon.kill_at =
+                Some(daemon.kill_at.map_or(now + patience, |at| at.min(now + patience)));
+        }
+    }
+
+    /// Tells a daemon to finish what it runs and to end.
+    pub(super) fn end(&mut self, id: super::DaemonId, reason: &str, now: Millis) {
+        let limit = self.shutdown_timeout(id);
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        if daemon.phase == Phase::Stopping {
+            return;
+        }
+        let silent = daemon.phase == Phase::Launched;
+        daemon.asked = true;
+        daemon.retry_at = None;
+        daemon.enter(Phase::Stopping, now);
+        daemon.kill_at = (limit > 0).then(|| now + Millis::from(limit) * 1_000);
+        let (pool, entry, adopted) = (daemon.pool, daemon.entry, daemon.adopted);
+        let Some(process) = self.pools.get(&pool).map(|pool| pool.first_process + entry) else {
+            return;
+        };
+        self.act(Action::ProcessState { process, daemon: id, state: ProcessState::Stopping });
+        if adopted {
+            self.act(Action::Kill { daemon: id, signal: libc::SIGTERM });
+        } else if silent {
+            // It has no worker yet that could listen, and nothing to finish.
+            self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
+        } else {
+            let stop = wsgi_proto::daemon::Stop { reason: reason.to_owned() };
+            let record = wsgi_proto::daemon::ToDaemon::Stop(stop);
+            self.act(Action::Send { daemon: id, record });
+        }
+    }
+
+    /// Seconds that a daemon has to end; 0 for ever.
+    pub(super) fn shutdown_timeout(&self, id: super::DaemonId) -> u32 {
+        let pool = self.daemons.get(&id).and_then(|daemon| self.pools.get(&daemon.pool));
+        pool.and_then(|pool| pool.settings.as_ref())
+            .map_or(DEFAULT_SHUTDOWN, |group| group.shutdown_timeout)
+    }
+}

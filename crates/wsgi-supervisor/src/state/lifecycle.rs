@@ -1,0 +1,314 @@
+//! A daemon from its launch to its end.
+
+use wsgi_sys::process::Exit;
+use wsgi_sys::table::{PoolState, ProcessState};
+
+use super::daemon::{Daemon, Phase, SlotPhase};
+use super::slots::RETRY;
+use super::{Action, DaemonId, Level, Millis, Supervisor, message};
+
+/// Milliseconds between two looks at the number of requests served.
+const COUNT_INTERVAL: Millis = 200;
+/// Milliseconds that requests have to end in a process that is replaced.
+///
+/// mod_wsgi's default of graceful-timeout; the worker then has shutdown-timeout.
+const GRACE: Millis = 15_000;
+/// The same for a process of an earlier supervisor.
+const GRACE_ADOPTED: Millis = 5_000;
+/// Milliseconds between a closed control socket and SIGKILL: a process that ends
+/// closes the one a moment before the other is seen.
+const LINK_GRACE: Millis = 1_000;
+
+impl Supervisor {
+    fn subject(&self, daemon: &Daemon) -> Option<(String, String)> {
+        let pool = self.pools.get(&daemon.pool)?;
+        Some((pool.group.clone(), message::subject(daemon, pool)))
+    }
+
+    /// Writes a line about a daemon to its group's log.
+    fn tell(&mut self, id: DaemonId, level: Level, text: impl FnOnce(&str) -> String) {
+        let subject = self.daemons.get(&id).and_then(|daemon| self.subject(daemon));
+        if let Some((group, subject)) = subject {
+            self.log(&group, level, text(&subject));
+        }
+    }
+
+    fn set_process(&mut self, id: DaemonId, state: ProcessState) {
+        let Some(daemon) = self.daemons.get(&id) else { return };
+        let Some(pool) = self.pools.get(&daemon.pool) else { return };
+        let process = pool.first_process + daemon.entry;
+        self.act(Action::ProcessState { process, daemon: id, state });
+    }
+
+    pub(super) fn set_pool_state(&mut self, index: u32, state: PoolState) {
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        if pool.state != state && !pool.closing {
+            pool.state = state;
+            self.act(Action::PoolState { pool: index, state });
+        }
+    }
+
+    /// Writes the state that follows from the pool's processes.
+    fn refresh(&mut self, index: u32) {
+        let ready = self.of_pool(index).any(Daemon::ready);
+        let Some(pool) = self.pools.get(&index) else { return };
+        let state = match (ready, pool.failures) {
+            _ if self.stopping => PoolState::Failed,
+            (true, _) => PoolState::Ready,
+            (false, 0) => PoolState::Starting,
+            // Failed until a process is ready: who asks gets an answer at once.
+            (false, _) => PoolState::Failed,
+        };
+        self.set_pool_state(index, state);
+    }
+
+    pub(super) fn launched(&mut self, id: DaemonId, pid: i32) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        daemon.pid = pid;
+        self.set_process(id, ProcessState::Starting);
+    }
+
+    pub(super) fn launch_failed(&mut self, id: DaemonId, why: &str, now: Millis) {
+        self.set_process(id, ProcessState::Absent);
+        let Some(daemon) = self.daemons.remove(&id) else { return };
+        self.act(Action::Forget { daemon: id });
+        if let Some(pool) = self.pools.get_mut(&daemon.pool) {
+            let pause = pool.failed(now);
+            let origin = pool.settings.as_ref().map_or("", |group| group.origin.as_str());
+            let text = message::not_launched(&message::place(pool), origin, why, pause);
+            let group = pool.group.clone();
+            self.log(&group, Level::Error, text);
+        }
+        self.refresh(daemon.pool);
+        self.remove_if_empty(daemon.pool);
+    }
+
+    pub(super) fn hello(&mut self, id: DaemonId, version: u32, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        if version != Self::WORKER_VERSION {
+            daemon.killed = true;
+            self.tell(id, Level::Error, |subject| {
+                message::wrong_version(subject, version, Self::WORKER_VERSION)
+            });
+            self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
+            return;
+        }
+        match daemon.phase {
+            Phase::Launched => {
+                daemon.enter(Phase::Loading, now);
+                daemon.kill_at = None;
+                self.introduce(id);
+            }
+            Phase::Stopping => {}
+            _ => self.misbehaved(id, "it introduced itself twice"),
+        }
+    }
+
+    pub(super) fn ready(&mut self, id: DaemonId, loaded: bool, now: Millis) {
+        let Some(daemon) = self.daemons.get(&id) else { return };
+        let index = daemon.pool;
+        match daemon.phase {
+            Phase::Loading => {}
+            Phase::Stopping => return,
+            _ => return self.misbehaved(id, "it said out of turn that it is ready"),
+        }
+        let working = self.of_pool(index).any(|other| other.ready() && other.loaded);
+        if !loaded && working {
+            self.reject(id, now);
+            return;
+        }
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        daemon.enter(Phase::Ready, now);
+        daemon.loaded = loaded;
+        if daemon.outgoing.is_none() {
+            pool.proven = true;
+        }
+        (pool.failures, pool.retry_at) = (0, None);
+        if pool.settings.as_ref().is_some_and(|group| group.maximum_requests > 0) {
+            daemon.count_at = Some(now + COUNT_INTERVAL);
+        }
+        let mut fresh = Vec::new();
+        for (thread, slot) in (0..).zip(&mut daemon.slots) {
+            if slot.phase == SlotPhase::Fresh {
+                slot.phase = SlotPhase::Live;
+                fresh.push((pool.slot(daemon.entry, thread), slot.epoch));
+            }
+        }
+        self.set_process(id, ProcessState::Ready);
+        self.set_pool_state(index, PoolState::Ready);
+        for (slot, epoch) in fresh {
+            self.act(Action::FreeSlot { pool: index, slot, epoch });
+        }
+        self.look_again(index, now);
+        self.trim(index, now);
+        let replaced = self.pools.iter().filter(|(_, pool)| pool.successor == Some(index));
+        for old in replaced.map(|(&old, _)| old).collect::<Vec<_>>() {
+            self.close(old, super::configuration::RECONFIGURED, now);
+        }
+    }
+
+    /// A process that could not load its scripts never replaces one that could.
+    fn reject(&mut self, id: DaemonId, now: Millis) {
+        let Some(daemon) = self.daemons.get(&id) else { return };
+        let Some(pool) = self.pools.get_mut(&daemon.pool) else { return };
+        let pause = pool.failed(now);
+        self.tell(id, Level::Error, |subject| message::not_loaded(subject, pause));
+        self.end(id, "script_reload", now);
+    }
+
+    /// Drains what has been replaced, oldest first.
+    fn trim(&mut self, index: u32, now: Millis) {
+        let Some(target) = self.pools.get(&index).map(|pool| pool.target) else { return };
+        let ready = self.of_pool(index).filter(|daemon| daemon.ready());
+        let (serving, outgoing) =
+            ready.fold((0_u32, Vec::new()), |(serving, mut outgoing), daemon| {
+                if let Some(reason) = &daemon.outgoing {
+                    outgoing.push((daemon.id, reason.clone()));
+                }
+                (serving + 1, outgoing)
+            });
+        let surplus = usize::try_from(serving.saturating_sub(target)).unwrap_or(0);
+        for (id, reason) in outgoing.into_iter().take(surplus) {
+            self.retire(id, &reason, now);
+        }
+    }
+
+    /// Ends a process after the requests that it runs.
+    pub(super) fn retire(&mut self, id: DaemonId, reason: &str, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        daemon.outgoing.get_or_insert_with(|| reason.to_owned());
+        match daemon.phase {
+            Phase::Ready => {}
+            Phase::Launched | Phase::Loading => return self.end(id, reason, now),
+            Phase::Draining | Phase::Stopping => return,
+        }
+        daemon.enter(Phase::Draining, now);
+        daemon.asked = true;
+        daemon.count_at = None;
+        daemon.retry_at = Some(now + RETRY);
+        for slot in &mut daemon.slots {
+            if matches!(slot.phase, SlotPhase::Fresh | SlotPhase::Opening) {
+                slot.phase = SlotPhase::Retired;
+            }
+        }
+        let index = daemon.pool;
+        self.set_process(id, ProcessState::Draining);
+        self.refresh(index);
+        self.withdraw(id, now);
+        self.finish_drain(id, now);
+    }
+
+    /// Stops a draining process once it has no slot left, or has had its time.
+    pub(super) fn finish_drain(&mut self, id: DaemonId, now: Millis) {
+        let Some(daemon) = self.daemons.get(&id) else { return };
+        if daemon.phase != Phase::Draining {
+            return;
+        }
+        let grace = if daemon.adopted { GRACE_ADOPTED } else { GRACE };
+        let empty = daemon.slots.iter().all(|slot| slot.phase == SlotPhase::Retired);
+        if empty || now >= daemon.since + grace {
+            let reason = daemon.outgoing.clone().unwrap_or_default();
+            self.end(id, &reason, now);
+        }
+    }
+
+    pub(super) fn recycle(&mut self, id: DaemonId, reason: &str, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        let Some(pool) = self.pools.get_mut(&daemon.pool) else { return };
+        if daemon.phase > Phase::Ready {
+            return;
+        }
+        if daemon.outgoing.is_some() {
+            // Asked again, as the cause has changed once more: do not wait long.
+            pool.retry_at = pool.retry_at.map(|at| at.min(now + 1_000));
+            return;
+        }
+        daemon.outgoing = Some(reason.to_owned());
+        daemon.count_at = None;
+        pool.proven = false;
+        self.tell(id, Level::Info, |subject| format!("{subject} is to be replaced: {reason}"));
+    }
+
+    pub(super) fn served(&mut self, id: DaemonId, requests: u64, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id).filter(|daemon| daemon.ready()) else {
+            return;
+        };
+        let settings = self.pools.get(&daemon.pool).and_then(|pool| pool.settings.as_ref());
+        let most = settings.map_or(0, |group| group.maximum_requests);
+        if most == 0 || daemon.outgoing.is_some() {
+            daemon.count_at = None;
+        } else if requests >= most {
+            self.recycle(id, "maximum_requests", now);
+        } else {
+            daemon.count_at = Some(now + COUNT_INTERVAL);
+        }
+    }
+
+    pub(super) fn link_ended(&mut self, id: DaemonId, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        if daemon.phase != Phase::Stopping {
+            daemon.kill_at = Some(now + LINK_GRACE);
+        }
+    }
+
+    pub(super) fn misbehaved(&mut self, id: DaemonId, what: &str) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        if std::mem::replace(&mut daemon.killed, true) {
+            return;
+        }
+        self.tell(id, Level::Error, |subject| message::misbehaved(subject, what));
+        self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
+    }
+
+    /// It is past the moment by which it should have introduced itself or ended.
+    pub(super) fn overdue(&mut self, id: DaemonId, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        daemon.kill_at = None;
+        daemon.killed = true;
+        let (phase, age) = (daemon.phase, now.saturating_sub(daemon.since));
+        let level = if phase == Phase::Stopping { Level::Warning } else { Level::Error };
+        self.tell(id, level, |subject| match phase {
+            Phase::Launched => message::silent(subject, age),
+            Phase::Stopping => message::overdue(subject, age),
+            _ => message::link_ended(subject),
+        });
+        self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
+    }
+
+    pub(super) fn exited(
+        &mut self,
+        id: DaemonId,
+        exit: Option<Exit>,
+        (served, busy): (u64, u32),
+        now: Millis,
+    ) {
+        self.set_process(id, ProcessState::Absent);
+        let Some(daemon) = self.daemons.remove(&id) else { return };
+        let index = daemon.pool;
+        let Some((group, subject)) = self.subject(&daemon) else { return };
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        for thread in (0..).take(daemon.slots.len()) {
+            let slot = pool.slot(daemon.entry, thread);
+            self.actions.extend([Action::ShutChannel { slot }, Action::ClearSlot { slot }]);
+        }
+        let age = now.saturating_sub(daemon.launched);
+        let end = message::end(exit, daemon.asked || daemon.killed, age, served, busy);
+        let expected = daemon.asked || self.stopping;
+        if expected || daemon.killed {
+            self.log(&group, Level::Info, format!("{subject} ended: {end}"));
+        }
+        if !expected && daemon.phase < Phase::Ready && daemon.outgoing.is_none() {
+            let Some(pool) = self.pools.get_mut(&index) else { return };
+            let pause = pool.failed(now);
+            if !daemon.killed {
+                self.log(&group, Level::Error, message::died_early(&subject, &end, pause));
+            }
+        } else if !expected && !daemon.killed {
+            self.log(&group, Level::Error, message::died(&subject, &end));
+        }
+        self.act(Action::Forget { daemon: id });
+        self.refresh(index);
+        self.remove_if_empty(index);
+    }
+}

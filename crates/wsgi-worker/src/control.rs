@@ -1,0 +1,344 @@
+//! The daemon's link to the supervisor, and what the main thread does with it.
+//!
+//! *Runs in:* daemon. *Threads:* the main thread receives, any may send.
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use wsgi_proto::daemon::{
+    ChannelLost, ChannelReady, Hello, Log, Ready, Recycle, Start, ToDaemon, ToSupervisor,
+};
+use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
+use wsgi_sys::socket;
+
+use crate::log;
+use crate::seat::{Offer, Seat};
+
+/// How long a message to a supervisor that does not read may block its sender.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the main thread looks round when nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+static CONTROL: OnceLock<Control> = OnceLock::new();
+
+/// The link, and what concerns the process as a whole.
+#[derive(Debug)]
+pub(crate) struct Control {
+    socket: OwnedFd,
+    pub(crate) start: Start,
+    pub(crate) seats: Vec<Seat>,
+    /// Where Python's signal handler leaves a byte for [`Control::step`].
+    awoken: OwnedFd,
+    waker: Mutex<Option<OwnedFd>>,
+    supervisor_gone: AtomicBool,
+    forked: AtomicBool,
+    stop: Mutex<Option<String>>,
+}
+
+impl Control {
+    /// The link, once [`connect`] was called.
+    pub(crate) fn get() -> Option<&'static Self> {
+        CONTROL.get()
+    }
+
+    /// Like [`Control::get`], for Python functions.
+    ///
+    /// # Errors
+    /// `RuntimeError` before [`connect`].
+    pub(crate) fn require() -> PyResult<&'static Self> {
+        Self::get().ok_or_else(|| PyRuntimeError::new_err("not connected to a supervisor"))
+    }
+
+    /// True in a process that the application forked.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
+    }
+
+    /// Logs outside of any request. Levels that nobody logs count as done.
+    ///
+    /// # Errors
+    /// The system's, if the supervisor is gone.
+    pub(crate) fn log(&self, level: u8, text: &[u8]) -> io::Result<()> {
+        if level > self.start.log_level {
+            return Ok(());
+        }
+        let mut rest = text.strip_suffix(b"\n").unwrap_or(text);
+        while !rest.is_empty() {
+            // Replacement characters make up to three bytes out of one.
+            let size = rest.len().min(MAX_LOG / 3);
+            let end = match rest
+                .get(..size)
+                .and_then(|part| part.iter().rposition(|&byte| byte == b'\n'))
+            {
+                Some(newline) if size < rest.len() => newline + 1,
+                _ => size,
+            };
+            let (part, more) = rest.split_at(end);
+            let part = part.strip_suffix(b"\n").unwrap_or(part);
+            let text = String::from_utf8_lossy(part).into_owned();
+            self.send(&ToSupervisor::Log(Log { level, text }))?;
+            rest = more;
+        }
+        Ok(())
+    }
+
+    /// Says that a worker thread waits on its channel.
+    pub(crate) fn channel_ready(&self, thread: u32, epoch: u32) {
+        // A supervisor that is gone has no use for it.
+        let _ = self.send(&ToSupervisor::ChannelReady(ChannelReady { thread, epoch }));
+    }
+
+    /// Says that a worker thread needs another channel.
+    pub(crate) fn channel_lost(&self, thread: u32, epoch: u32) {
+        // A supervisor that is gone has no channel to give.
+        let _ = self.send(&ToSupervisor::ChannelLost(ChannelLost { thread, epoch }));
+    }
+
+    fn send(&self, record: &ToSupervisor) -> io::Result<()> {
+        if self.is_forked() || self.supervisor_gone.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        send(self.socket.as_fd(), record)
+    }
+
+    fn stop_reason(&self) -> Option<String> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_stop(&self, reason: &str) {
+        self.stop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Waits for signals or messages, and receives at most one message.
+    fn step(&self, py: Python<'_>) -> PyResult<()> {
+        let gone = self.supervisor_gone.load(Ordering::Acquire);
+        let (sockets, buffer) = (&[self.awoken.as_fd(), self.socket.as_fd()], &mut [0; 64]);
+        let sockets = if gone { &sockets[..1] } else { &sockets[..] };
+        let readable = py.detach(|| {
+            let readable = socket::wait_readable(sockets, Some(TICK))?;
+            if readable.first() == Some(&true) {
+                // What was written does not matter, and may be gone already.
+                let _ = socket::receive_bytes(self.awoken.as_fd(), buffer, false);
+            }
+            io::Result::Ok(readable)
+        });
+        // An interrupted wait is as good as one that was not.
+        let readable = readable.unwrap_or_default();
+        py.check_signals()?;
+        if readable.get(1) == Some(&true) {
+            self.receive(py);
+        }
+        if self.supervisor_gone.load(Ordering::Acquire)
+            && self.seats.iter().all(|seat| seat.waits_for_channel() && !seat.is_busy())
+        {
+            self.set_stop("shutdown_signal");
+        }
+        Ok(())
+    }
+
+    fn receive(&self, py: Python<'_>) {
+        let mut buffer = vec![0; MAX_DATAGRAM as usize + 64];
+        let received = match socket::receive(self.socket.as_fd(), &mut buffer, false) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(received) if received.length > 0 && !received.truncated => received,
+            _ => {
+                self.supervisor_gone.store(true, Ordering::Release);
+                let message =
+                    "MWR3001: the supervisor has ended; serving goes on until the channels end";
+                return py.detach(|| log::write(log::level::WARNING, message.as_bytes()));
+            }
+        };
+        let mut descriptors = received.descriptors.into_iter();
+        match ToDaemon::decode(buffer.get(..received.length).unwrap_or_default()) {
+            Ok(ToDaemon::Channel(channel)) => {
+                let seat =
+                    usize::try_from(channel.thread).ok().and_then(|index| self.seats.get(index));
+                match (seat, descriptors.next()) {
+                    (Some(seat), Some(socket)) => seat.give(Offer { socket, epoch: channel.epoch }),
+                    _ => {
+                        let message = format!(
+                            "MWR3002: the supervisor sent channel {} of thread {} without a descriptor, or for a thread that does not exist; it was ignored",
+                            channel.epoch, channel.thread
+                        );
+                        py.detach(|| log::write(log::level::ERROR, message.as_bytes()));
+                    }
+                }
+            }
+            Ok(ToDaemon::Stop(stop)) => self.set_stop(&stop.reason),
+            Ok(ToDaemon::Start(_)) | Err(_) => {
+                let message = "MWR3003: the supervisor sent a message that this worker does not know; it was ignored";
+                py.detach(|| log::write(log::level::ERROR, message.as_bytes()));
+            }
+        }
+    }
+}
+
+fn send(socket: BorrowedFd<'_>, record: &ToSupervisor) -> io::Result<()> {
+    let datagram = record.encode().map_err(io::Error::other)?;
+    socket::send(socket, &[io::IoSlice::new(&datagram)], &[], true).map(drop)
+}
+
+/// Introduces the daemon and returns [`Start`] as a dict.
+#[pyfunction]
+pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound<'py, PyDict>> {
+    let sys = py.import("sys")?;
+    let version: String = sys.getattr("version")?.extract()?;
+    let hello = ToSupervisor::Hello(Hello {
+        version: wsgi_proto::VERSION,
+        worker: String::from("native"),
+        python_version: version.split(' ').next().unwrap_or_default().to_owned(),
+        executable: sys.getattr("executable")?.extract().unwrap_or_default(),
+    });
+    if descriptor < 3 || CONTROL.get().is_some() {
+        return Err(PyRuntimeError::new_err("connect() takes the supervisor's descriptor, once"));
+    }
+    // SAFETY: the descriptor was handed to this process for this very purpose, and
+    // the check above makes sure that it is taken once.
+    let link = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    let start = py.detach(|| {
+        socket::send_timeout(link.as_fd(), PATIENCE)?;
+        send(link.as_fd(), &hello)?;
+        let mut buffer = vec![0; MAX_DATAGRAM as usize + 64];
+        let received = socket::receive(link.as_fd(), &mut buffer, true)?;
+        match ToDaemon::decode(buffer.get(..received.length).unwrap_or_default()) {
+            Ok(ToDaemon::Start(start)) => Ok(start),
+            Ok(other) => {
+                Err(io::Error::other(format!("got {other:?} instead of the start message")))
+            }
+            Err(error) => Err(io::Error::other(format!("got no valid start message: {error}"))),
+        }
+    })?;
+    let (awoken, waker) = socket::stream_pair()?;
+    let facts = facts(py, &start)?;
+    let seats = (0..start.threads.max(1)).map(|_| Seat::default()).collect();
+    let control = Control {
+        socket: link,
+        start,
+        seats,
+        awoken,
+        waker: Mutex::new(Some(waker)),
+        supervisor_gone: AtomicBool::new(false),
+        forked: AtomicBool::new(false),
+        stop: Mutex::new(None),
+    };
+    // The check above ran under the GIL: nobody was quicker.
+    let _ = CONTROL.set(control);
+    Ok(facts)
+}
+
+fn facts<'py>(py: Python<'py>, start: &Start) -> PyResult<Bound<'py, PyDict>> {
+    let facts = PyDict::new(py);
+    facts.set_item("process_group", &start.process_group)?;
+    facts.set_item("application_group", &start.application_group)?;
+    facts.set_item("threads", start.threads.max(1))?;
+    facts.set_item("processes", start.processes)?;
+    facts.set_item("home", start.home.as_deref().map(std::path::Path::as_os_str))?;
+    let path = start.python_path.iter().map(|path| path.as_os_str()).collect::<Vec<_>>();
+    facts.set_item("python_path", path)?;
+    facts.set_item("display_name", start.display_name.as_deref())?;
+    facts.set_item("locale", start.locale.as_deref())?;
+    facts.set_item("stack_size", start.stack_size)?;
+    facts.set_item("switch_interval", start.switch_interval)?;
+    facts.set_item("restrict_stdin", start.restrict_stdin)?;
+    facts.set_item("restrict_stdout", start.restrict_stdout)?;
+    facts.set_item("restrict_signal", start.restrict_signal)?;
+    facts.set_item("version", version(&start.version))?;
+    facts.set_item("apache_version", version(&start.apache_version))?;
+    facts.set_item("mpm_name", &start.mpm_name)?;
+    facts.set_item("mpm_processes", start.mpm_processes)?;
+    facts.set_item("mpm_threads", start.mpm_threads)?;
+    Ok(facts)
+}
+
+/// The three numbers of a version.
+pub(crate) fn version(text: &str) -> (u32, u32, u32) {
+    let mut numbers = text.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+/// Descriptor for `signal.set_wakeup_fd`; the caller owns it.
+#[pyfunction]
+pub(crate) fn wakeup() -> PyResult<RawFd> {
+    let control = Control::require()?;
+    let waker = control.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+    waker
+        .map(IntoRawFd::into_raw_fd)
+        .ok_or_else(|| PyRuntimeError::new_err("wakeup() may be called once"))
+}
+
+/// Serves the supervisor until each thread was given a channel; returns whether
+/// the process shall go on.
+#[pyfunction]
+pub(crate) fn accept_channels(py: Python<'_>) -> PyResult<bool> {
+    let control = Control::require()?;
+    while control.stop_reason().is_none() {
+        if control.seats.iter().all(Seat::was_given) {
+            return Ok(true);
+        }
+        control.step(py)?;
+    }
+    Ok(false)
+}
+
+/// Says that the process can take requests.
+#[pyfunction]
+pub(crate) fn ready(py: Python<'_>, loaded: bool) -> PyResult<()> {
+    let control = Control::require()?;
+    // A supervisor that is gone is noticed by the next step.
+    let _ = py.detach(|| control.send(&ToSupervisor::Ready(Ready { loaded })));
+    Ok(())
+}
+
+/// Serves the supervisor until it says stop; returns the reason.
+#[pyfunction]
+pub(crate) fn wait_for_stop(py: Python<'_>) -> PyResult<String> {
+    let control = Control::require()?;
+    loop {
+        if let Some(reason) = control.stop_reason() {
+            return Ok(reason);
+        }
+        control.step(py)?;
+    }
+}
+
+/// Waits until no request runs. Signals are handled meanwhile.
+#[pyfunction]
+pub(crate) fn drain(py: Python<'_>) -> PyResult<()> {
+    let control = Control::require()?;
+    while control.seats.iter().any(Seat::is_busy) {
+        py.detach(|| thread::sleep(Duration::from_millis(10)));
+        py.check_signals()?;
+    }
+    Ok(())
+}
+
+/// Asks the supervisor for a successor; without a supervisor, stops.
+#[pyfunction]
+pub(crate) fn recycle(py: Python<'_>, reason: String) -> PyResult<()> {
+    let control = Control::require()?;
+    let record = ToSupervisor::Recycle(Recycle { reason: reason.clone() });
+    if py.detach(|| control.send(&record)).is_err() {
+        control.set_stop(&reason);
+    }
+    Ok(())
+}
+
+/// Notes that this process was forked by the application: it has no part in
+/// the links of its parent.
+#[pyfunction]
+pub(crate) fn set_forked() {
+    if let Some(control) = Control::get() {
+        control.forked.store(true, Ordering::Relaxed);
+    }
+}

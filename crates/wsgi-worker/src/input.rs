@@ -1,0 +1,161 @@
+//! `wsgi.input`.
+//!
+//! *Runs in:* daemon. *Threads:* any, without a promise about the order.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::body::Fault;
+use crate::line::Line;
+
+/// Bytes read at a time when it is not known how many will come.
+const STEP: usize = 64 * 1024;
+
+/// Reads up to this size go straight into the result, if the request announced
+/// that many: the announcement is the client's, the memory ours.
+const STRAIGHT: u64 = 16 * 1024 * 1024;
+
+/// The stream that an application reads its request's body from.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) line: Arc<Line>,
+    pub(crate) serial: u64,
+    /// Content-Length of the request, if it has one.
+    pub(crate) announced: Option<u64>,
+}
+
+#[pymethods]
+impl Input {
+    #[pyo3(signature = (size=-1, /))]
+    fn read<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Bound<'py, PyBytes>> {
+        self.line.check(self.serial, "wsgi.input")?;
+        let wanted = usize::try_from(size).unwrap_or(usize::MAX);
+        let (consumed, empty) =
+            self.read_with(py, |body, _, _| Ok((body.consumed, body.is_empty())))?;
+        if empty || wanted == 0 {
+            return Ok(PyBytes::new(py, b""));
+        }
+        let announced = self.announced.unwrap_or(0).saturating_sub(consumed);
+        let straight = announced.min(STRAIGHT).min(wanted as u64);
+        let first = match usize::try_from(straight) {
+            Ok(room) if room >= STEP => Some(self.read_straight(py, room, wanted)?),
+            _ => None,
+        };
+        let first_length = first.as_ref().map_or(0, |first| first.as_bytes().len());
+        if let Some(first) = &first
+            && first_length == wanted
+        {
+            return Ok(first.clone());
+        }
+        let rest = self.read_rest(py, wanted - first_length)?;
+        match first {
+            None => Ok(PyBytes::new(py, &rest)),
+            Some(first) if rest.is_empty() => Ok(first),
+            Some(first) => Ok(PyBytes::new(py, &[first.as_bytes(), &rest].concat())),
+        }
+    }
+
+    #[pyo3(signature = (size=-1, /))]
+    fn readline<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Bound<'py, PyBytes>> {
+        self.line.check(self.serial, "wsgi.input")?;
+        let limit = usize::try_from(size).unwrap_or(usize::MAX);
+        let line = self.read_with(py, |body, socket, demand| match limit {
+            0 => Ok(Vec::new()),
+            _ => body.read_line(socket, limit, demand),
+        })?;
+        Ok(PyBytes::new(py, &line))
+    }
+
+    #[pyo3(signature = (hint=-1, /))]
+    fn readlines<'py>(&self, py: Python<'py>, hint: isize) -> PyResult<Bound<'py, PyList>> {
+        let enough = usize::try_from(hint).ok().filter(|&hint| hint > 0).unwrap_or(usize::MAX);
+        let (lines, mut size) = (PyList::empty(py), 0);
+        while size < enough {
+            let line = self.readline(py, -1)?;
+            let length = line.as_bytes().len();
+            if length == 0 {
+                break;
+            }
+            size += length;
+            lines.append(line)?;
+        }
+        Ok(lines)
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        Ok(Some(self.readline(py, -1)?).filter(|line| !line.as_bytes().is_empty()))
+    }
+
+    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
+    fn close(&self) {}
+}
+
+impl Input {
+    /// Reads `room` bytes of `wanted` into the result without a copy.
+    fn read_straight<'py>(
+        &self,
+        py: Python<'py>,
+        room: usize,
+        wanted: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut count = 0;
+        let whole = PyBytes::new_with(py, room, |room| {
+            count = self.read_with(py, |body, socket, demand| {
+                body.read(socket, room, wanted as u64, demand)
+            })?;
+            Ok(())
+        })?;
+        match whole.as_bytes().get(..count) {
+            Some(part) if count < room => Ok(PyBytes::new(py, part)),
+            _ => Ok(whole),
+        }
+    }
+
+    /// Reads `wanted` bytes or up to the end, in steps.
+    fn read_rest(&self, py: Python<'_>, wanted: usize) -> PyResult<Vec<u8>> {
+        self.read_with(py, |body, socket, demand| {
+            let mut bytes = Vec::new();
+            while bytes.len() < wanted && !body.is_empty() {
+                let have = bytes.len();
+                let left = wanted - have;
+                bytes.resize(have + left.min(STEP.max(have)), 0);
+                let want = if wanted == usize::MAX { u64::MAX } else { left as u64 };
+                let room = bytes.get_mut(have..).unwrap_or_default();
+                let (size, count) = (room.len(), body.read(socket, room, want, demand)?);
+                bytes.truncate(have + count);
+                if count < size {
+                    break;
+                }
+            }
+            Ok(bytes)
+        })
+    }
+
+    fn read_with<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(
+            &mut crate::body::Body,
+            std::os::fd::BorrowedFd<'_>,
+            crate::line::SendDemand<'_>,
+        ) -> Result<R, Fault>
+        + Send,
+    ) -> PyResult<R> {
+        self.line.with_body(py, self.serial, work).map_err(|fault| {
+            let why = match fault {
+                Fault::Status(status) => format!("httpd could not read the body (status {status})"),
+                Fault::Cancelled => String::from("the client has closed the connection"),
+                Fault::Lost => String::from("the connection to httpd has ended"),
+            };
+            PyOSError::new_err(format!("mod_wsgi request data read error: {why}"))
+        })
+    }
+}

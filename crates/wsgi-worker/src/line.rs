@@ -1,0 +1,126 @@
+//! A worker thread's end of its channel, shared with the objects that it gives
+//! to the application.
+//!
+//! *Runs in:* daemon. *Threads:* any. Two locks: the body's, then the reply's,
+//! if both. No Python code runs and no Python object dies while one is held,
+//! or a finalizer that prints would wait for its own thread.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use pyo3::Python;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use wsgi_proto::channel::Demand;
+
+use crate::body::{Body, Fault};
+use crate::inbox::Lost;
+use crate::reply::Reply;
+
+/// Sends a DEMAND.
+pub(crate) type SendDemand<'a> = &'a mut dyn FnMut(Demand) -> Result<(), Lost>;
+
+/// One end of a channel.
+#[derive(Debug)]
+pub(crate) struct Line {
+    socket: OwnedFd,
+    /// Number of the request that runs; 0 between requests.
+    serial: AtomicU64,
+    body: Mutex<Body>,
+    reply: Mutex<Reply>,
+}
+
+impl Line {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            serial: AtomicU64::new(0),
+            body: Mutex::new(Body::new()),
+            reply: Mutex::new(Reply::default()),
+        }
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Lets the objects of request `serial` work; 0 for none.
+    pub(crate) fn set_serial(&self, serial: u64) {
+        self.serial.store(serial, Ordering::Release);
+    }
+
+    /// True while request `serial` runs.
+    pub(crate) fn runs(&self, serial: u64) -> bool {
+        serial != 0 && self.serial.load(Ordering::Acquire) == serial
+    }
+
+    /// Checks that request `serial` still runs.
+    ///
+    /// # Errors
+    /// `RuntimeError`.
+    pub(crate) fn check(&self, serial: u64, what: &str) -> PyResult<()> {
+        if self.runs(serial) {
+            Ok(())
+        } else {
+            Err(PyRuntimeError::new_err(format!("{what} was used after its request had ended")))
+        }
+    }
+
+    /// The body, for callers without the GIL.
+    pub(crate) fn body(&self) -> MutexGuard<'_, Body> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reply, for callers without the GIL.
+    pub(crate) fn reply(&self) -> MutexGuard<'_, Reply> {
+        self.reply.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work`, which must not block, on the reply. Waits for the lock without
+    /// the GIL: its holder may be sending.
+    pub(crate) fn with_reply<R: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Reply) -> R + Send,
+    ) -> R {
+        match self.reply.try_lock() {
+            Ok(mut reply) => return work(&mut reply),
+            Err(TryLockError::Poisoned(poisoned)) => return work(&mut poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        py.detach(|| work(&mut self.reply()))
+    }
+
+    /// Runs `work` on the body for request `serial` without the GIL, with a
+    /// function that sends DEMANDs.
+    pub(crate) fn with_body<R: Send>(
+        &self,
+        py: Python<'_>,
+        serial: u64,
+        work: impl FnOnce(&mut Body, BorrowedFd<'_>, SendDemand<'_>) -> R + Send,
+    ) -> R {
+        py.detach(|| {
+            let mut demand = |demand| {
+                let mut reply = self.reply();
+                if self.runs(serial) { reply.demand(self.socket(), demand) } else { Err(Lost::End) }
+            };
+            let mut body = self.body();
+            let result = work(&mut body, self.socket(), &mut demand);
+            if let Some(fault @ (Fault::Cancelled | Fault::Lost)) = body.fault() {
+                self.reply().gone.get_or_insert(fault);
+            }
+            result
+        })
+    }
+
+    /// Looks, without the GIL and without waiting, whether the client is gone.
+    pub(crate) fn poll(&self) -> bool {
+        let fault = self.body().poll(self.socket());
+        let mut reply = self.reply();
+        if let Some(fault) = fault {
+            reply.gone.get_or_insert(fault);
+        }
+        reply.gone.is_some()
+    }
+}

@@ -1,0 +1,109 @@
+#include "shim.h"
+
+
+void wsgi_brigade_append(apr_bucket_brigade *brigade, apr_bucket *bucket)
+{
+    APR_BRIGADE_INSERT_TAIL(brigade, bucket);
+}
+
+int wsgi_brigade_is_empty(apr_bucket_brigade *brigade)
+{
+    return APR_BRIGADE_EMPTY(brigade);
+}
+
+apr_bucket *wsgi_brigade_first(apr_bucket_brigade *brigade)
+{
+    return APR_BRIGADE_EMPTY(brigade) ? NULL : APR_BRIGADE_FIRST(brigade);
+}
+
+void wsgi_bucket_delete(apr_bucket *bucket)
+{
+    apr_bucket_delete(bucket);
+}
+
+int wsgi_bucket_is_eos(apr_bucket *bucket)
+{
+    return APR_BUCKET_IS_EOS(bucket);
+}
+
+int wsgi_bucket_is_metadata(apr_bucket *bucket)
+{
+    return APR_BUCKET_IS_METADATA(bucket);
+}
+
+apr_status_t wsgi_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length,
+                              int nonblocking)
+{
+    return apr_bucket_read(bucket, data, length,
+                           nonblocking ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+}
+
+int wsgi_request_expecting_100(const request_rec *r)
+{
+    return r->expecting_100;
+}
+
+int wsgi_connection_aborted(const conn_rec *c)
+{
+    return c->aborted;
+}
+
+void wsgi_connection_close(conn_rec *c)
+{
+    c->keepalive = AP_CONN_CLOSE;
+}
+
+int wsgi_request_has_content_filters(const request_rec *r)
+{
+    const ap_filter_t *filter;
+
+    for (filter = r->output_filters; filter != NULL; filter = filter->next) {
+        if (filter->frec->ftype < AP_FTYPE_PROTOCOL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
+                     const server_rec *s, const char *text, apr_size_t length)
+{
+    ap_log_error_(file, line, module_index, level, status, s, "%.*s", (int)length, text);
+}
+
+void wsgi_log_request(const char *file, int line, int module_index, int level,
+                      apr_status_t status, const request_rec *r, const char *text,
+                      apr_size_t length)
+{
+    ap_log_rerror_(file, line, module_index, level, status, r, "%.*s", (int)length, text);
+}
+
+int wsgi_log_server_level(const server_rec *s, int module_index)
+{
+    return ap_get_server_module_loglevel(s, module_index);
+}
+
+int wsgi_log_request_level(const request_rec *r, int module_index)
+{
+    return ap_get_request_module_loglevel(r, module_index);
+}
+
+int wsgi_connection_is_https(conn_rec *c)
+{
+    return ap_ssl_conn_is_ssl(c);
+}
+
+unsigned int wsgi_unixd_user_id(void)
+{
+    return ap_unixd_config.user_id;
+}
+
+unsigned int wsgi_unixd_group_id(void)
+{
+    return ap_unixd_config.group_id;
+}
+
+const char *wsgi_unixd_user_name(void)
+{
+    return ap_unixd_config.user_name;
+}

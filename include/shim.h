@@ -1,0 +1,42 @@
+/* What only C can say: macros, bit-fields, inline functions. */
+#ifndef MOD_WSGI_SHIM_H
+#define MOD_WSGI_SHIM_H
+
+#include "wrapper.h"
+
+/* Brigades: rings, and calls through a bucket's type. */
+void wsgi_brigade_append(apr_bucket_brigade *brigade, apr_bucket *bucket);
+int wsgi_brigade_is_empty(apr_bucket_brigade *brigade);
+apr_bucket *wsgi_brigade_first(apr_bucket_brigade *brigade);
+void wsgi_bucket_delete(apr_bucket *bucket);
+int wsgi_bucket_is_eos(apr_bucket *bucket);
+int wsgi_bucket_is_metadata(apr_bucket *bucket);
+apr_status_t wsgi_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length,
+                              int nonblocking);
+
+/* Bit-fields of request_rec and conn_rec. */
+int wsgi_request_expecting_100(const request_rec *r);
+int wsgi_connection_aborted(const conn_rec *c);
+void wsgi_connection_close(conn_rec *c);
+
+/* Whether any output filter of r would change content (WSGIMapHEADToGET Auto). */
+int wsgi_request_has_content_filters(const request_rec *r);
+
+/* "%{...}" free logging: the text is never a format. */
+void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
+                     const server_rec *s, const char *text, apr_size_t length);
+void wsgi_log_request(const char *file, int line, int module_index, int level,
+                      apr_status_t status, const request_rec *r, const char *text,
+                      apr_size_t length);
+int wsgi_log_server_level(const server_rec *s, int module_index);
+int wsgi_log_request_level(const request_rec *r, int module_index);
+
+/* Optional functions have typed macros only. */
+int wsgi_connection_is_https(conn_rec *c);
+
+/* mod_unixd's user, and whether httpd may change users at all. */
+unsigned int wsgi_unixd_user_id(void);
+unsigned int wsgi_unixd_group_id(void);
+const char *wsgi_unixd_user_name(void);
+
+#endif

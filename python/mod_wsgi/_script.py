@@ -1,0 +1,37 @@
+"""Loading of scripts and the text of exceptions."""
+
+import sys
+import traceback
+import types
+
+try:
+    from _md5 import md5  # without OpenSSL, which not every application needs
+except ImportError:
+    from hashlib import md5
+
+
+def module_name(path):
+    """The name under which the script at ``path`` is known."""
+    return "_mod_wsgi_" + md5(path.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def load(path):
+    """Executes the script at ``path`` as a module of its own; returns its globals."""
+    with open(path, "rb") as script:
+        source = script.read()
+    module = types.ModuleType(module_name(path))
+    module.__file__ = path
+    code = compile(source, path, "exec", dont_inherit=True)
+    sys.modules[module.__name__] = module
+    try:
+        exec(code, module.__dict__)
+    except BaseException:
+        sys.modules.pop(module.__name__, None)
+        raise
+    return module.__dict__
+
+
+def describe(error):
+    """The traceback of ``error`` and of what caused it, as UTF-8."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    return "".join(lines).encode("utf-8", "backslashreplace")

@@ -1,0 +1,157 @@
+//! The hooks that httpd calls, and their way into safe code.
+
+use std::ffi::{CStr, OsStr, c_char, c_int};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::ptr::NonNull;
+
+use super::guard::guard;
+use super::pool::Pool;
+use super::request::Request;
+use super::server::Server;
+use super::{Status, sys};
+
+/// What the module does at each hook. Names are httpd's.
+pub(crate) trait Hooks {
+    /// The configuration has been read. *Runs in:* the parent, on each pass.
+    ///
+    /// # Errors
+    /// The configuration can't be run: the error was logged, httpd stops.
+    fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status;
+    /// A child has been forked. *Runs in:* the child, before its threads start.
+    fn child_init(server: Server<'static>);
+    /// The last child of a generation has ended. *Runs in:* the parent.
+    fn end_generation(server: Server<'static>, generation: i32);
+    /// Maps a URL to a file. *Runs in:* the child, on a worker thread.
+    fn translate_name(request: Request<'_>) -> Status;
+    /// Answers a request. *Runs in:* the child, on a worker thread.
+    fn handler(request: Request<'_>) -> Status;
+}
+
+unsafe extern "C" {
+    /// The module record, which `lib.rs` exports.
+    static mut wsgi_module: sys::module;
+}
+
+pub(super) fn module_record() -> *const sys::module {
+    &raw const wsgi_module
+}
+
+pub(super) fn module_index() -> c_int {
+    // SAFETY: httpd writes the index when it loads the module, before any hook runs.
+    unsafe { (*module_record()).module_index }
+}
+
+/// Path of the file that this module was loaded from.
+pub(crate) fn module_path() -> Option<PathBuf> {
+    let mut information = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: asks the dynamic linker about an address of ours; it fills the record
+    // and names the file by a string that lives as long as the module is loaded.
+    unsafe {
+        if libc::dladdr(module_record().cast(), information.as_mut_ptr()) == 0 {
+            return None;
+        }
+        let name = information.assume_init().dli_fname;
+        (!name.is_null())
+            .then(|| PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())))
+    }
+}
+
+/// Predecessors and successors of a hook: NULL-terminated lists of source names.
+struct Order<const N: usize>([*const c_char; N]);
+
+// SAFETY: pointers to constant strings.
+unsafe impl<const N: usize> Sync for Order<N> {}
+
+static AFTER_ALIAS: Order<2> = Order([c"mod_alias.c".as_ptr(), std::ptr::null()]);
+static BEFORE_USERDIR: Order<3> =
+    Order([c"mod_userdir.c".as_ptr(), c"mod_vhost_alias.c".as_ptr(), std::ptr::null()]);
+
+/// Registers all hooks; httpd calls it when the module is loaded.
+pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) {
+    const MIDDLE: c_int = 10;
+    let none = std::ptr::null();
+    // SAFETY: httpd is loading the module; it withdraws the hooks before it unloads it.
+    unsafe {
+        sys::ap_hook_post_config(Some(post_config::<H>), none, none, MIDDLE);
+        sys::ap_hook_child_init(Some(child_init::<H>), none, none, MIDDLE);
+        sys::ap_hook_end_generation(Some(end_generation::<H>), none, none, MIDDLE);
+        sys::ap_hook_translate_name(
+            Some(translate_name::<H>),
+            AFTER_ALIAS.0.as_ptr(),
+            BEFORE_USERDIR.0.as_ptr(),
+            MIDDLE,
+        );
+        sys::ap_hook_handler(Some(handler::<H>), none, none, MIDDLE);
+    }
+}
+
+unsafe extern "C" fn post_config<H: Hooks>(
+    pconf: *mut sys::apr_pool_t,
+    _plog: *mut sys::apr_pool_t,
+    _ptemp: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    guard(|| {
+        let (Some(pconf), Some(server)) = (NonNull::new(pconf), NonNull::new(server)) else {
+            return Status::INTERNAL_SERVER_ERROR;
+        };
+        // SAFETY: both live until the configuration is thrown away, and then so is
+        // everything that this hook leaves behind: it is kept in pconf.
+        let (pconf, server) = unsafe { (Pool::new(pconf), Server::new(server)) };
+        H::post_config(pconf, server)
+    })
+    .0
+}
+
+unsafe extern "C" fn child_init<H: Hooks>(
+    _pchild: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) {
+    guard(|| {
+        if let Some(server) = NonNull::new(server) {
+            // SAFETY: a child keeps its configuration until it exits.
+            H::child_init(unsafe { Server::new(server) });
+        }
+    });
+}
+
+unsafe extern "C" fn end_generation<H: Hooks>(server: *mut sys::server_rec, generation: c_int) {
+    guard(|| {
+        if let Some(server) = NonNull::new(server) {
+            // SAFETY: the base server of the current configuration.
+            H::end_generation(unsafe { Server::new(server) }, generation);
+        }
+    });
+}
+
+unsafe extern "C" fn translate_name<H: Hooks>(request: *mut sys::request_rec) -> c_int {
+    // SAFETY: the hook's contract: the request is alive and this thread's.
+    unsafe { with_request(request, H::translate_name) }
+}
+
+unsafe extern "C" fn handler<H: Hooks>(request: *mut sys::request_rec) -> c_int {
+    // SAFETY: the hook's contract: the request is alive and this thread's.
+    unsafe { with_request(request, H::handler) }
+}
+
+/// # Safety
+/// `request` must be a hook's argument and this its only use.
+unsafe fn with_request(
+    request: *mut sys::request_rec,
+    hook: impl for<'r> FnOnce(Request<'r>) -> Status,
+) -> c_int {
+    guard(|| match NonNull::new(request) {
+        // SAFETY: the caller's contract; the lifetime can't leave `hook`.
+        Some(request) => hook(unsafe { Request::new(request) }),
+        None => Status::INTERNAL_SERVER_ERROR,
+    })
+    .0
+}
+
+/// Adds to what httpd calls itself, e.g. `mod_wsgi/1.0`.
+pub(crate) fn add_version_component(pconf: Pool<'_>, component: &CStr) {
+    // SAFETY: the pool is the configuration's; httpd copies the string.
+    unsafe { sys::ap_add_version_component(pconf.raw(), component.as_ptr()) };
+}

@@ -1,0 +1,107 @@
+//! What the multi-processing module and httpd's main loop say of themselves.
+
+use std::ffi::{CStr, OsStr, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::sys;
+
+/// How the MPM is shaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mpm {
+    pub(crate) name: String,
+    pub(crate) threaded: bool,
+    pub(crate) max_children: u32,
+    pub(crate) threads: u32,
+}
+
+/// Asks the MPM; after the configuration has been read.
+pub(crate) fn mpm() -> Mpm {
+    // SAFETY: returns the name of the MPM, a constant of its module.
+    let name = unsafe { sys::ap_show_mpm() };
+    let name = if name.is_null() {
+        String::new()
+    } else {
+        // SAFETY: not null, so a NUL-terminated string.
+        unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
+    };
+    let threads = query(sys::AP_MPMQ_MAX_THREADS);
+    Mpm {
+        name,
+        threaded: query(sys::AP_MPMQ_IS_THREADED) != 0,
+        max_children: u32::try_from(query(sys::AP_MPMQ_MAX_DAEMONS)).unwrap_or(1).max(1),
+        // Prefork answers 0 or 1.
+        threads: u32::try_from(threads).unwrap_or(1).max(1),
+    }
+}
+
+/// Whether the MPM has begun to stop.
+pub(crate) fn is_stopping() -> bool {
+    is_exiting() || query(sys::AP_MPMQ_MPM_STATE) == constant(sys::AP_MPMQ_STOPPING)
+}
+
+/// Whether httpd's main loop is over.
+pub(crate) fn is_exiting() -> bool {
+    main_state() == constant(sys::AP_SQ_MS_EXITING)
+}
+
+/// Whether this is the pass over the configuration that only checks it.
+pub(crate) fn is_first_pass() -> bool {
+    main_state() == constant(sys::AP_SQ_MS_CREATE_PRE_CONFIG)
+}
+
+/// Whether httpd only tests its configuration.
+pub(crate) fn is_config_test() -> bool {
+    // SAFETY: reads a variable of httpd's main loop.
+    let mode = unsafe { sys::ap_state_query(constant(sys::AP_SQ_RUN_MODE)) };
+    mode == constant(sys::AP_SQ_RM_CONFIG_TEST) || mode == constant(sys::AP_SQ_RM_CONFIG_DUMP)
+}
+
+/// Number of the generation of children that runs, or is about to.
+pub(crate) fn generation() -> u32 {
+    u32::try_from(query(sys::AP_MPMQ_GENERATION)).unwrap_or(0)
+}
+
+/// ServerRoot.
+pub(crate) fn server_root() -> PathBuf {
+    // SAFETY: a string that is set before directives are read.
+    let root = unsafe { sys::ap_server_root };
+    PathBuf::from(OsStr::from_bytes(super::server::bytes(root)))
+}
+
+/// Whether httpd was started as root, and may change users.
+pub(crate) fn is_root() -> bool {
+    // SAFETY: can't fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// uid and gid of httpd's children: User and Group.
+pub(crate) fn child_identity() -> (u32, u32) {
+    // SAFETY: reads variables that are set while the configuration is read.
+    unsafe { (sys::wsgi_unixd_user_id(), sys::wsgi_unixd_group_id()) }
+}
+
+/// Version of httpd, e.g. `2.4.71`, whatever ServerTokens tells clients.
+pub(crate) fn httpd_version() -> String {
+    let mut version = sys::ap_version_t { major: 0, minor: 0, patch: 0, add_string: std::ptr::null() };
+    // SAFETY: fills the record.
+    unsafe { sys::ap_get_server_revision(&raw mut version) };
+    format!("{}.{}.{}", version.major, version.minor, version.patch)
+}
+
+fn main_state() -> c_int {
+    // SAFETY: reads a variable of httpd's main loop.
+    unsafe { sys::ap_state_query(constant(sys::AP_SQ_MAIN_STATE)) }
+}
+
+fn query(code: u32) -> c_int {
+    let mut answer = 0;
+    // SAFETY: `answer` is a valid place; the MPM is loaded.
+    let status = unsafe { sys::ap_mpm_query(constant(code), &raw mut answer) };
+    if status == 0 { answer } else { 0 }
+}
+
+/// bindgen gives small positive macro constants an unsigned type.
+fn constant(value: u32) -> c_int {
+    c_int::try_from(value).unwrap_or(c_int::MAX)
+}

@@ -1,0 +1,437 @@
+//! A request, and the connection that it came over.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::marker::PhantomData;
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+
+use super::pool::Pool;
+use super::server::{Server, bytes};
+use super::table::Table;
+use super::{Status, sys};
+
+/// What the directory walk found at the request's filename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileType {
+    Missing,
+    Directory,
+    Other,
+}
+
+/// A request during one hook, `'r`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'r> {
+    raw: NonNull<sys::request_rec>,
+    lifetime: PhantomData<&'r ()>,
+}
+
+impl<'r> Request<'r> {
+    /// # Safety
+    /// `raw` must be the request that httpd passed to a hook, and `'r` no longer
+    /// than this hook. The calling thread is the only one that uses it.
+    pub(crate) unsafe fn new(raw: NonNull<sys::request_rec>) -> Self {
+        Self { raw, lifetime: PhantomData }
+    }
+
+    pub(crate) fn raw(self) -> *mut sys::request_rec {
+        self.raw.as_ptr()
+    }
+
+    /// One field of the record. Fields are copied out: httpd's filters write to the
+    /// record, so no reference to it is kept.
+    fn field<T: Copy>(self, pick: impl FnOnce(&sys::request_rec) -> T) -> T {
+        // SAFETY: the record is alive during the hook, and nobody writes to it while
+        // `pick` reads one field.
+        pick(unsafe { self.raw.as_ref() })
+    }
+
+    fn connection(self) -> *mut sys::conn_rec {
+        self.field(|r| r.connection)
+    }
+
+    fn connection_field<T: Copy>(self, pick: impl FnOnce(&sys::conn_rec) -> T) -> T {
+        // SAFETY: a request's connection outlives it.
+        pick(unsafe { &*self.connection() })
+    }
+
+    pub(crate) fn pool(self) -> Pool<'r> {
+        let raw = self.field(|r| r.pool);
+        // SAFETY: a request has a pool, which lives as long as the request.
+        unsafe { Pool::new(NonNull::new_unchecked(raw)) }
+    }
+
+    pub(crate) fn server(self) -> Server<'r> {
+        let raw = self.field(|r| r.server);
+        // SAFETY: a request has a server, which outlives it.
+        unsafe { Server::new(NonNull::new_unchecked(raw)) }
+    }
+
+    fn table(self, raw: *mut sys::apr_table_t) -> Table<'r> {
+        // SAFETY: httpd creates a request's tables with it, in its pool.
+        unsafe { Table::new(NonNull::new_unchecked(raw), self.pool()) }
+    }
+
+    pub(crate) fn headers_in(self) -> Table<'r> {
+        self.table(self.field(|r| r.headers_in))
+    }
+
+    pub(crate) fn headers_out(self) -> Table<'r> {
+        self.table(self.field(|r| r.headers_out))
+    }
+
+    pub(crate) fn err_headers_out(self) -> Table<'r> {
+        self.table(self.field(|r| r.err_headers_out))
+    }
+
+    pub(crate) fn subprocess_env(self) -> Table<'r> {
+        self.table(self.field(|r| r.subprocess_env))
+    }
+
+    pub(crate) fn notes(self) -> Table<'r> {
+        self.table(self.field(|r| r.notes))
+    }
+
+    pub(crate) fn method(self) -> &'r [u8] {
+        bytes(self.field(|r| r.method))
+    }
+
+    /// Whether the client wants no body (HEAD).
+    pub(crate) fn is_head(self) -> bool {
+        self.field(|r| r.header_only) != 0
+    }
+
+    /// Decoded path of the URL, slashes merged.
+    pub(crate) fn uri(self) -> &'r [u8] {
+        bytes(self.field(|r| r.uri))
+    }
+
+    /// The rest of the path behind the script; empty if there is none.
+    pub(crate) fn path_info(self) -> &'r [u8] {
+        bytes(self.field(|r| r.path_info))
+    }
+
+    /// Query string, not decoded.
+    pub(crate) fn query(self) -> &'r [u8] {
+        bytes(self.field(|r| r.args))
+    }
+
+    /// First line as received.
+    pub(crate) fn request_line(self) -> &'r [u8] {
+        bytes(self.field(|r| r.the_request))
+    }
+
+    pub(crate) fn protocol(self) -> &'r [u8] {
+        bytes(self.field(|r| r.protocol))
+    }
+
+    /// Host of the request, lower-cased by httpd; empty if there is none.
+    pub(crate) fn hostname(self) -> &'r [u8] {
+        bytes(self.field(|r| r.hostname))
+    }
+
+    /// Filesystem path to which httpd mapped the URL.
+    pub(crate) fn filename(self) -> &'r [u8] {
+        bytes(self.field(|r| r.filename))
+    }
+
+    pub(crate) fn set_filename(self, filename: &'r CStr) {
+        // SAFETY: the record is alive, the string lives in its pool.
+        unsafe { (*self.raw()).filename = filename.as_ptr().cast_mut() };
+    }
+
+    pub(crate) fn handler(self) -> &'r [u8] {
+        bytes(self.field(|r| r.handler))
+    }
+
+    pub(crate) fn set_handler(self, handler: &'static CStr) {
+        // SAFETY: the record is alive, the string constant. A handler name of the
+        // module's own is looked at only while the module is loaded.
+        unsafe { (*self.raw()).handler = handler.as_ptr() };
+    }
+
+    pub(crate) fn content_type(self) -> &'r [u8] {
+        bytes(self.field(|r| r.content_type))
+    }
+
+    /// The user that httpd authenticated.
+    pub(crate) fn user(self) -> Option<&'r [u8]> {
+        let user = self.field(|r| r.user);
+        (!user.is_null()).then(|| bytes(user))
+    }
+
+    /// How httpd authenticated.
+    pub(crate) fn auth_type(self) -> &'r [u8] {
+        bytes(self.field(|r| r.ap_auth_type))
+    }
+
+    /// Microseconds since the epoch when the request line was read.
+    pub(crate) fn start_time(self) -> u64 {
+        u64::try_from(self.field(|r| r.request_time)).unwrap_or(0)
+    }
+
+    pub(crate) fn file_type(self) -> FileType {
+        match self.field(|r| r.finfo.filetype) {
+            sys::APR_NOFILE => FileType::Missing,
+            sys::APR_DIR => FileType::Directory,
+            _ => FileType::Other,
+        }
+    }
+
+    /// AcceptPathInfo Off.
+    pub(crate) fn rejects_path_info(self) -> bool {
+        u32::try_from(self.field(|r| r.used_path_info)) == Ok(sys::AP_REQ_REJECT_PATH_INFO)
+    }
+
+    /// Options ExecCGI.
+    pub(crate) fn may_execute(self) -> bool {
+        // SAFETY: the request is alive.
+        let options = unsafe { sys::ap_allow_options(self.raw()) };
+        options & c_int::try_from(sys::OPT_EXECCGI).unwrap_or(0) != 0
+    }
+
+    /// LimitRequestBody in bytes; 0 for none.
+    pub(crate) fn body_limit(self) -> u64 {
+        // SAFETY: the request is alive.
+        u64::try_from(unsafe { sys::ap_get_limit_req_body(self.raw()) }).unwrap_or(0)
+    }
+
+    /// Whether the client waits for `100 Continue`, which httpd sends at the first
+    /// read of the body.
+    pub(crate) fn expects_continue(self) -> bool {
+        // SAFETY: the request is alive.
+        unsafe { sys::wsgi_request_expecting_100(self.raw()) != 0 }
+    }
+
+    /// Whether an output filter works on content, which HEAD would deceive.
+    pub(crate) fn has_content_filters(self) -> bool {
+        // SAFETY: the request is alive.
+        unsafe { sys::wsgi_request_has_content_filters(self.raw()) != 0 }
+    }
+
+    /// Whether the request came over TLS.
+    pub(crate) fn is_https(self) -> bool {
+        // SAFETY: the connection outlives the request.
+        unsafe { sys::wsgi_connection_is_https(self.connection()) != 0 }
+    }
+
+    /// The scheme by httpd.
+    pub(crate) fn scheme(self) -> &'r [u8] {
+        // SAFETY: the request is alive; the answer is a constant or in its pool.
+        bytes(unsafe { sys::ap_run_http_scheme(self.raw()) })
+    }
+
+    /// Name of the server as UseCanonicalName says, with `<>&"` escaped as in CGI.
+    pub(crate) fn server_name(self) -> &'r [u8] {
+        // SAFETY: the request is alive; both strings are in its pool or longer-lived.
+        bytes(unsafe {
+            let name = sys::ap_get_server_name(self.raw());
+            sys::ap_escape_html2(self.pool().raw(), name, 0)
+        })
+    }
+
+    /// Port of the server as UseCanonicalPhysicalPort and UseCanonicalName say.
+    pub(crate) fn server_port(self) -> u16 {
+        // SAFETY: the request is alive.
+        unsafe { sys::ap_get_server_port(self.raw()) }
+    }
+
+    /// ServerTokens' text.
+    pub(crate) fn server_software() -> &'static [u8] {
+        // SAFETY: the string lives as long as the configuration.
+        bytes(unsafe { sys::ap_get_server_banner() })
+    }
+
+    pub(crate) fn document_root(self) -> &'r [u8] {
+        // SAFETY: the request is alive.
+        bytes(unsafe { sys::ap_document_root(self.raw()) })
+    }
+
+    pub(crate) fn context_prefix(self) -> &'r [u8] {
+        // SAFETY: the request is alive.
+        bytes(unsafe { sys::ap_context_prefix(self.raw()) })
+    }
+
+    pub(crate) fn context_document_root(self) -> &'r [u8] {
+        // SAFETY: the request is alive.
+        bytes(unsafe { sys::ap_context_document_root(self.raw()) })
+    }
+
+    /// The client's address, after mod_remoteip.
+    pub(crate) fn client_ip(self) -> &'r [u8] {
+        bytes(self.field(|r| r.useragent_ip))
+    }
+
+    /// The client's port.
+    pub(crate) fn client_port(self) -> u16 {
+        let address = self.connection_field(|c| c.client_addr);
+        // SAFETY: a connection's addresses live as long as it.
+        NonNull::new(address).map_or(0, |address| unsafe { address.as_ref() }.port)
+    }
+
+    /// The address at which httpd took the connection.
+    pub(crate) fn local_ip(self) -> &'r [u8] {
+        bytes(self.connection_field(|c| c.local_ip))
+    }
+
+    /// The port at which httpd took the connection.
+    pub(crate) fn local_port(self) -> u16 {
+        let address = self.connection_field(|c| c.local_addr);
+        // SAFETY: a connection's addresses live as long as it.
+        NonNull::new(address).map_or(0, |address| unsafe { address.as_ref() }.port)
+    }
+
+    /// httpd's log id of the connection, if it was made already.
+    pub(crate) fn connection_id(self) -> &'r [u8] {
+        bytes(self.connection_field(|c| c.log_id))
+    }
+
+    pub(crate) fn connection_number(self) -> i64 {
+        self.connection_field(|c| c.id)
+    }
+
+    /// httpd's log id of the request, if it was made already or a module makes one.
+    pub(crate) fn log_id(self) -> &'r [u8] {
+        let known = self.field(|r| r.log_id);
+        if !known.is_null() {
+            return bytes(known);
+        }
+        let mut id: *const c_char = std::ptr::null();
+        // SAFETY: request and connection are alive, `id` is a valid place.
+        unsafe { sys::ap_run_generate_log_id(self.connection(), self.raw(), &raw mut id) };
+        if !id.is_null() {
+            // SAFETY: the record is alive, the string as long-lived as the request.
+            unsafe { (*self.raw()).log_id = id };
+        }
+        bytes(id)
+    }
+
+    /// Makes `id` the request's log id, for the entries of all modules.
+    pub(crate) fn set_log_id(self, id: &'r CStr) {
+        // SAFETY: the record is alive, the string lives in its pool.
+        unsafe { (*self.raw()).log_id = id.as_ptr() };
+    }
+
+    /// Whether this is an internal redirect's or a subrequest's record.
+    pub(crate) fn is_initial(self) -> bool {
+        self.field(|r| r.main.is_null() && r.prev.is_null())
+    }
+
+    pub(crate) fn set_status(self, status: u16, line: Option<&'r CStr>) {
+        // SAFETY: the record is alive, the line lives in its pool.
+        unsafe {
+            (*self.raw()).status = c_int::from(status);
+            (*self.raw()).status_line = line.map_or(std::ptr::null(), CStr::as_ptr);
+        }
+    }
+
+    /// Content-Type of the response. httpd refuses one that splits headers.
+    pub(crate) fn set_content_type(self, content_type: &'r CStr) {
+        // SAFETY: the request is alive, the string lives in its pool. 0: the value
+        // comes from outside.
+        unsafe { sys::ap_set_content_type_ex(self.raw(), content_type.as_ptr(), 0) };
+    }
+
+    /// Content-Length of the response.
+    pub(crate) fn set_content_length(self, length: i64) {
+        // SAFETY: the request is alive.
+        unsafe { sys::ap_set_content_length(self.raw(), length) };
+    }
+
+    /// Serves a local URL in place of this request, as GET.
+    pub(crate) fn redirect_internally(self, uri: &'r CStr) {
+        // SAFETY: the record is alive; M_GET is 0 in all of httpd 2.x.
+        unsafe {
+            (*self.raw()).method = c"GET".as_ptr();
+            (*self.raw()).method_number = 0;
+            sys::apr_table_unset((*self.raw()).headers_in, c"Content-Length".as_ptr());
+            sys::ap_internal_redirect_handler(uri.as_ptr(), self.raw());
+        }
+    }
+
+    /// Whether a write to the client has failed.
+    pub(crate) fn is_aborted(self) -> bool {
+        // SAFETY: the connection outlives the request.
+        unsafe { sys::wsgi_connection_aborted(self.connection()) != 0 }
+    }
+
+    /// Ends the connection after this response.
+    pub(crate) fn close_connection(self) {
+        // SAFETY: the connection outlives the request.
+        unsafe { sys::wsgi_connection_close(self.connection()) };
+    }
+
+    /// Whether the connection is dead: a write has failed, or the kernel says so. The
+    /// end of what the client sends is no sign of it, as it may have closed its side
+    /// only. Requests of HTTP/2 have no socket of their own.
+    pub(crate) fn client_is_gone(self) -> bool {
+        if self.is_aborted() || !self.connection_field(|c| c.master).is_null() {
+            return self.is_aborted();
+        }
+        let mut descriptor: RawFd = -1;
+        // SAFETY: the connection outlives the request, and its socket stays open until
+        // httpd has ended the connection; poll gets one record and does not wait.
+        unsafe {
+            let socket = sys::ap_get_conn_socket(self.connection());
+            if socket.is_null() || sys::apr_os_sock_get(&raw mut descriptor, socket) != 0 {
+                return false;
+            }
+            let mut asked = libc::pollfd { fd: descriptor, events: 0, revents: 0 };
+            libc::poll(&raw mut asked, 1, 0) == 1
+                && asked.revents & (libc::POLLERR | libc::POLLHUP) != 0
+        }
+    }
+
+    /// Leaves a reference for the request's later hooks. `T` is one type for the
+    /// whole module.
+    pub(crate) fn attach<T>(self, object: &'r T) {
+        let object: *const T = object;
+        // SAFETY: the vector belongs to the request; our index is valid as long as the
+        // module is loaded.
+        unsafe {
+            sys::ap_set_module_config(
+                self.field(|r| r.request_config),
+                super::hooks::module_record(),
+                object.cast_mut().cast(),
+            );
+        }
+    }
+
+    /// What an earlier hook left.
+    pub(crate) fn attached<T>(self) -> Option<&'r T> {
+        // SAFETY: as for `attach`, which stored a reference to the same type that
+        // lives as long as the request.
+        unsafe {
+            let object = sys::ap_get_module_config(
+                self.field(|r| r.request_config),
+                super::hooks::module_record(),
+            );
+            NonNull::new(object).map(|object| object.cast::<T>().as_ref())
+        }
+    }
+
+    pub(super) fn bucket_alloc(self) -> *mut sys::apr_bucket_alloc_t {
+        self.connection_field(|c| c.bucket_alloc)
+    }
+
+    pub(super) fn input_filters(self) -> *mut sys::ap_filter_t {
+        self.field(|r| r.input_filters)
+    }
+
+    pub(super) fn output_filters(self) -> *mut sys::ap_filter_t {
+        self.field(|r| r.output_filters)
+    }
+
+    pub(super) fn directory_config(self) -> *const std::ffi::c_void {
+        // SAFETY: the vector belongs to the request; our index is valid as long as
+        // the module is loaded.
+        unsafe {
+            sys::ap_get_module_config(self.field(|r| r.per_dir_config), super::hooks::module_record())
+        }
+    }
+
+    /// The status that a failed read of the body calls for.
+    pub(super) fn body_error(status: sys::apr_status_t) -> Status {
+        // SAFETY: a pure function. 400 is the status of what it doesn't know.
+        Status(unsafe { sys::ap_map_http_request_error(status, 400) })
+    }
+}

@@ -1,0 +1,365 @@
+//! What an httpd child holds: its lease, its way to the supervisor, and the
+//! channels that it has fetched.
+//!
+//! *Runs in:* httpd child. *Threads:* all of them share one [`Child`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use wsgi_proto::VERSION;
+use wsgi_proto::limits::MAX_DATAGRAM;
+use wsgi_proto::mailbox::{
+    ChannelBroken, FetchChannel, OpenPool, Register, ToChild, ToSupervisor, Waiting,
+};
+use wsgi_sys::socket;
+use wsgi_sys::table::{PoolRef, Reservation, Table};
+
+use crate::site::Site;
+
+/// Longest wait for the mailbox to take a datagram before it is tried again.
+const MAILBOX_RETRY: Duration = Duration::from_millis(20);
+
+/// Why the supervisor could not be asked.
+#[derive(Debug)]
+pub(crate) enum LinkError {
+    /// No answer before the deadline: the supervisor is gone or being replaced.
+    Timeout,
+    /// A system call failed.
+    Io(io::Error),
+    /// The supervisor refuses, with its reason.
+    Refused(String),
+    /// The answer is not what was asked for.
+    Unexpected,
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("the supervisor does not answer"),
+            Self::Io(error) => write!(f, "the supervisor can't be reached: {error}"),
+            Self::Refused(reason) => f.write_str(reason),
+            Self::Unexpected => f.write_str("the supervisor's answer makes no sense"),
+        }
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A slot's channel as this child holds it.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    epoch: u32,
+    socket: OwnedFd,
+}
+
+impl Channel {
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Which application group of which process group, and how to start it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Application<'a> {
+    pub(crate) process_group: &'a str,
+    pub(crate) application_group: &'a str,
+    pub(crate) script: &'a [u8],
+    pub(crate) callable_object: &'a str,
+}
+
+/// The private socket to the supervisor, once it is registered.
+#[derive(Debug)]
+struct Link {
+    socket: OwnedFd,
+    lease: u32,
+    sequence: u32,
+}
+
+type Pools = HashMap<String, HashMap<String, PoolRef>>;
+
+/// State of an httpd child; lives until the process exits.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) table: Table,
+    mailbox: OwnedFd,
+    generation: u32,
+    link: Mutex<Option<Link>>,
+    pools: RwLock<Pools>,
+    channels: RwLock<HashMap<u32, Arc<Channel>>>,
+}
+
+impl Child {
+    /// What a child makes of the descriptors that it inherited.
+    ///
+    /// # Errors
+    /// There are none, or the slot table can't be mapped.
+    pub(crate) fn init(site: &Site) -> io::Result<Self> {
+        let inherited = site.supervisor().for_child();
+        let (mailbox, table) = inherited.ok_or_else(|| io::Error::other("nothing inherited"))?;
+        Ok(Self {
+            table: Table::map(table)?,
+            mailbox: mailbox.try_clone_to_owned()?,
+            generation: site.generation(),
+            link: Mutex::default(),
+            pools: RwLock::default(),
+            channels: RwLock::default(),
+        })
+    }
+
+    /// The lease under which this child reserves, registering if it must.
+    ///
+    /// # Errors
+    /// [`LinkError`] if the supervisor does not register the child in time.
+    pub(crate) fn lease(&self, deadline: Instant) -> Result<u32, LinkError> {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.connected(&mut link, deadline)?.lease)
+    }
+
+    /// The pool of an application, created by the supervisor if need be.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub(crate) fn pool(
+        &self,
+        application: Application<'_>,
+        deadline: Instant,
+    ) -> Result<PoolRef, LinkError> {
+        let known = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        let pool = known
+            .get(application.process_group)
+            .and_then(|pools| pools.get(application.application_group))
+            .copied();
+        drop(known);
+        match pool {
+            Some(pool) if self.table.pool_state(pool).is_some() => Ok(pool),
+            _ => self.open_pool(application, deadline),
+        }
+    }
+
+    fn open_pool(
+        &self,
+        application: Application<'_>,
+        deadline: Instant,
+    ) -> Result<PoolRef, LinkError> {
+        let question = |sequence| {
+            ToSupervisor::OpenPool(OpenPool {
+                sequence,
+                process_group: application.process_group.to_owned(),
+                application_group: application.application_group.to_owned(),
+                script: PathBuf::from(OsStr::from_bytes(application.script)),
+                callable_object: application.callable_object.to_owned(),
+            })
+        };
+        let (ToChild::Pool(answer), _) = self.ask(question, deadline)? else {
+            return Err(LinkError::Unexpected);
+        };
+        let pool = PoolRef { index: answer.index, serial: answer.serial };
+        self.pools
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(application.process_group.to_owned())
+            .or_default()
+            .insert(application.application_group.to_owned(), pool);
+        Ok(pool)
+    }
+
+    /// The channel of a slot that this child has reserved.
+    ///
+    /// # Errors
+    /// [`LinkError`]; [`LinkError::Unexpected`] if the slot has been given a new
+    /// channel meanwhile, which voids the reservation.
+    pub(crate) fn channel(
+        &self,
+        reservation: Reservation,
+        deadline: Instant,
+    ) -> Result<Arc<Channel>, LinkError> {
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let known = channels.get(&reservation.slot).cloned();
+        drop(channels);
+        if let Some(channel) = known.filter(|channel| channel.epoch == reservation.epoch) {
+            return Ok(channel);
+        }
+        let question = |sequence| {
+            ToSupervisor::FetchChannel(FetchChannel { sequence, slot: reservation.slot })
+        };
+        let (ToChild::Channel(answer), Some(socket)) = self.ask(question, deadline)? else {
+            return Err(LinkError::Unexpected);
+        };
+        let channel = Arc::new(Channel { epoch: answer.epoch, socket });
+        self.channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(reservation.slot, Arc::clone(&channel));
+        if answer.epoch == reservation.epoch { Ok(channel) } else { Err(LinkError::Unexpected) }
+    }
+
+    /// Forgets a slot's channel and has the supervisor replace it. The slot stays
+    /// reserved until then.
+    pub(crate) fn give_up(&self, reservation: Reservation) {
+        self.channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&reservation.slot);
+        self.tell(&ToSupervisor::ChannelBroken(ChannelBroken {
+            slot: reservation.slot,
+            epoch: reservation.epoch,
+        }));
+    }
+
+    /// Tells the supervisor that a request waits for a pool.
+    pub(crate) fn waiting(&self, pool: PoolRef) {
+        self.tell(&ToSupervisor::Waiting(Waiting { pool: pool.index }));
+    }
+
+    /// Sends what needs no answer. It may be lost with the supervisor: its successor
+    /// finds out by itself.
+    fn tell(&self, message: &ToSupervisor) {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(link), Ok(datagram)) = (link.as_ref(), message.encode()) {
+            let _ = socket::send(
+                link.socket.as_fd(),
+                &[io::IoSlice::new(&datagram)],
+                &[],
+                false,
+            );
+        }
+    }
+
+    /// Asks a question and waits for its answer. A supervisor that ended meanwhile
+    /// is followed by another: the question is asked again, until the deadline.
+    fn ask(
+        &self,
+        question: impl Fn(u32) -> ToSupervisor,
+        deadline: Instant,
+    ) -> Result<(ToChild, Option<OwnedFd>), LinkError> {
+        let mut guard = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let link = self.connected(&mut guard, deadline)?;
+            link.sequence = link.sequence.wrapping_add(1);
+            let sequence = link.sequence;
+            let datagram =
+                question(sequence).encode().map_err(|_| LinkError::Refused("question too long".into()))?;
+            let sent =
+                send_until(link.socket.as_fd(), &datagram, &[], deadline).and_then(|()| loop {
+                    let (answer, descriptor) = receive_until(link.socket.as_fd(), deadline)?;
+                    if sequence_of(&answer) == Some(sequence) {
+                        break Ok((answer, descriptor));
+                    }
+                });
+            match sent {
+                Ok((ToChild::Refused(refused), _)) => {
+                    return Err(LinkError::Refused(refused.reason));
+                }
+                Ok(answer) => return Ok(answer),
+                Err(LinkError::Io(_)) if Instant::now() < deadline => *guard = None,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The link, registered anew if the supervisor has closed the last one.
+    fn connected<'l>(
+        &self,
+        link: &'l mut Option<Link>,
+        deadline: Instant,
+    ) -> Result<&'l mut Link, LinkError> {
+        if link.as_ref().is_some_and(|link| is_closed(link.socket.as_fd())) {
+            *link = None;
+        }
+        if link.is_none() {
+            *link = Some(self.register(deadline)?);
+        }
+        link.as_mut().ok_or(LinkError::Unexpected)
+    }
+
+    fn register(&self, deadline: Instant) -> Result<Link, LinkError> {
+        let (ours, theirs) = socket::seqpacket_pair()?;
+        let datagram =
+            ToSupervisor::Register(Register { version: VERSION, generation: self.generation })
+                .encode()
+                .map_err(|_| LinkError::Unexpected)?;
+        send_until(self.mailbox.as_fd(), &datagram, &[theirs.as_raw_fd()], deadline)?;
+        drop(theirs);
+        match receive_until(ours.as_fd(), deadline)? {
+            (ToChild::Registered(registered), _) => {
+                Ok(Link { socket: ours, lease: registered.lease, sequence: 0 })
+            }
+            (ToChild::Refused(refused), _) => Err(LinkError::Refused(refused.reason)),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+}
+
+fn sequence_of(answer: &ToChild) -> Option<u32> {
+    match answer {
+        ToChild::Registered(_) => None,
+        ToChild::Pool(pool) => Some(pool.sequence),
+        ToChild::Channel(channel) => Some(channel.sequence),
+        ToChild::Refused(refused) => Some(refused.sequence),
+    }
+}
+
+/// Whether the peer has closed a socket from which nothing is expected.
+fn is_closed(socket: BorrowedFd<'_>) -> bool {
+    let mut datagram = [0; 64];
+    match socket::receive(socket, &mut datagram, false) {
+        Ok(received) => received.length == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
+}
+
+/// Sends a datagram without ever blocking for longer than the deadline.
+fn send_until(
+    socket: BorrowedFd<'_>,
+    datagram: &[u8],
+    descriptors: &[i32],
+    deadline: Instant,
+) -> Result<(), LinkError> {
+    loop {
+        match socket::send(socket, &[io::IoSlice::new(datagram)], descriptors, false) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= deadline {
+                    return Err(LinkError::Timeout);
+                }
+                // The queue is full: its reader is behind. There is no event for a
+                // datagram queue that has room again, so look again soon.
+                std::thread::sleep(MAILBOX_RETRY);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn receive_until(
+    socket: BorrowedFd<'_>,
+    deadline: Instant,
+) -> Result<(ToChild, Option<OwnedFd>), LinkError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !socket::wait_readable(&[socket], Some(left))?.first().copied().unwrap_or(false) {
+        return Err(LinkError::Timeout);
+    }
+    let mut datagram = [0; 4096];
+    debug_assert!(datagram.len() <= MAX_DATAGRAM as usize);
+    let received = socket::receive(socket, &mut datagram, false)?;
+    if received.length == 0 {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
+    let answer = datagram
+        .get(..received.length)
+        .filter(|_| !received.truncated)
+        .and_then(|datagram| ToChild::decode(datagram).ok())
+        .ok_or(LinkError::Unexpected)?;
+    Ok((answer, received.descriptors.into_iter().next()))
+}

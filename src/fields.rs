@@ -1,0 +1,73 @@
+//! HTTP header fields that an application may set.
+//!
+//! Whatever a daemon sends is checked here again, whatever its worker checked:
+//! nothing of it can end a line of the response's head or change its framing.
+
+/// Whether a name is a token (RFC 9110, section 5.6.2).
+pub(crate) fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// Whether a value has no control character but tabs (RFC 9110, section 5.5).
+pub(crate) fn is_field_value(value: &[u8]) -> bool {
+    value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// Whether a field describes the connection (RFC 9110, section 7.6.1; PEP 3333,
+/// "Other HTTP Features"): httpd's business, never the application's.
+pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
+    const NAMES: [&str; 9] = [
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Authenticate",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+    ];
+    NAMES.iter().any(|hop| name.eq_ignore_ascii_case(hop.as_bytes()))
+}
+
+/// A Content-Length: digits alone, within what httpd can count.
+pub(crate) fn content_length(value: &[u8]) -> Option<i64> {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|text| digits && !text.is_empty())?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens() {
+        assert!(is_token(b"X-Custom_1"));
+        for name in ["", "a b", "a:", "a\r\nb", "a\0", "\u{e9}"] {
+            assert!(!is_token(name.as_bytes()), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn values_stay_on_their_line() {
+        assert!(is_field_value(b"a\tb \xe9"));
+        for value in ["a\rb", "a\nb", "a\0b", "\x7f", "\x0b"] {
+            assert!(!is_field_value(value.as_bytes()), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_digits() {
+        assert_eq!(content_length(b"0012"), Some(12));
+        for value in ["", "+1", "-1", " 1", "1 ", "0x1", "1,1", "99999999999999999999"] {
+            assert_eq!(content_length(value.as_bytes()), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_names_in_any_case() {
+        assert!(is_hop_by_hop(b"transfer-ENCODING"));
+        assert!(!is_hop_by_hop(b"Content-Length"));
+    }
+}

@@ -1,0 +1,72 @@
+//! One request in the child, from the URL to the last byte of the response.
+//!
+//! The files of this directory are in call order: [`target`] says which
+//! application is meant and whether it may run, [`reserve`] gets a worker
+//! thread, [`upload`] and [`send`] pass the request on, [`receive`] takes what
+//! the worker answers, and [`respond`] makes an HTTP response of it.
+//!
+//! *Runs in:* httpd child, on the thread that httpd gave the request.
+
+mod receive;
+mod reserve;
+mod respond;
+mod send;
+mod target;
+mod upload;
+
+use crate::apache::Status;
+use crate::apache::log::{Level, Loggable};
+use crate::apache::request::Request;
+use crate::apache::configuration::of_request;
+use crate::child::Child;
+use crate::config::DirectoryConfig;
+use crate::site::Settings;
+
+use receive::Receiver;
+use respond::Response;
+use target::{RequestFacts, Target, Verdict};
+use upload::Upload;
+
+pub(crate) use target::translate_name;
+
+/// Answers a request that is for a WSGI application, and declines others.
+pub(crate) fn handle(settings: &Settings, child: &Child, request: Request<'_>) -> Status {
+    match of_request::<DirectoryConfig>(request) {
+        Some(node) => node.with(|directory| serve(settings, child, request, directory)),
+        None => Status::DECLINED,
+    }
+}
+
+fn serve(
+    settings: &Settings,
+    child: &Child,
+    request: Request<'_>,
+    directory: &DirectoryConfig,
+) -> Status {
+    let facts = RequestFacts::new(request);
+    let target = match Target::of(settings, request, directory, &facts) {
+        Verdict::Serve(target) => target,
+        Verdict::Refuse(status) => return status,
+        Verdict::Decline => return Status::DECLINED,
+    };
+    let slot = match reserve::reserve(child, request, &target) {
+        Ok(slot) => slot,
+        Err(refused) => return refused.answer(request),
+    };
+    let mut upload = Upload::new(request);
+    let mut response = Response::new(request, &target);
+    if let Err(problem) = send::send(&slot, request, &target, &mut upload) {
+        request.log(Level::Error, target.failure("1201", &problem));
+        return response.break_off(problem.status());
+    }
+    match Receiver::new(&slot, request, &target).run(&mut upload, &mut response) {
+        Ok(end) => {
+            slot.release();
+            response.finish(end, &upload)
+        }
+        Err(problem) => {
+            request.log(problem.level(), target.failure("1202", &problem));
+            response.break_off(problem.status())
+        }
+    }
+}

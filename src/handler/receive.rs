@@ -1,0 +1,271 @@
+//! Receives what the worker answers, record by record, until END.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use wsgi_proto::channel::{self, Demand, End, FLAG_MORE, File, Kind, Log, write_cancel};
+use wsgi_proto::codec::HEAD_LEN;
+use wsgi_proto::deframe::{self, Next};
+use wsgi_sys::socket;
+
+use super::reserve::Slot;
+use super::respond::Response;
+use super::send::Problem;
+use super::target::Target;
+use super::upload::Upload;
+use crate::apache::brigade::Then;
+use crate::apache::log::{Level, Loggable};
+use crate::apache::request::Request;
+
+/// First receive buffer: holds a small response whole.
+const SMALL: usize = 16 * 1024;
+
+/// Receive buffer once a response has proved to be larger.
+const LARGE: usize = 256 * 1024;
+
+/// Pieces of the body that are passed on together.
+const PIECES: usize = 32;
+
+/// How long a worker has to come to its END after the client left. Then its
+/// channel is replaced, and the httpd thread is free.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The receiving side of one exchange.
+#[derive(Debug)]
+pub(super) struct Receiver<'x> {
+    slot: &'x Slot<'x>,
+    request: Request<'x>,
+    socket_timeout: Duration,
+    buffer: Vec<u8>,
+    /// Received and not yet consumed: `start..end` of the buffer.
+    start: usize,
+    end: usize,
+    /// Bytes of a DATA record's payload still to come, and its flags.
+    data_left: usize,
+    data_more: bool,
+    descriptors: VecDeque<OwnedFd>,
+    last_received: Instant,
+    cancelled: Option<Instant>,
+}
+
+/// Whether the records in the buffer ended the exchange.
+enum Progress {
+    More,
+    Ended(End),
+}
+
+impl<'x> Receiver<'x> {
+    pub(super) fn new(slot: &'x Slot<'_>, request: Request<'x>, target: &Target<'_>) -> Self {
+        Self {
+            slot,
+            request,
+            socket_timeout: target.timeouts.socket,
+            buffer: vec![0; SMALL],
+            start: 0,
+            end: 0,
+            data_left: 0,
+            data_more: false,
+            descriptors: VecDeque::new(),
+            last_received: Instant::now(),
+            cancelled: None,
+        }
+    }
+
+    /// Runs the exchange to its END.
+    ///
+    /// # Errors
+    /// The channel failed: it must not be used again.
+    pub(super) fn run(
+        mut self,
+        upload: &mut Upload<'_>,
+        response: &mut Response<'_>,
+    ) -> Result<End, Problem> {
+        loop {
+            self.receive()?;
+            if let Progress::Ended(end) = self.consume(upload, response)? {
+                if self.start != self.end || !self.descriptors.is_empty() {
+                    return Err(Problem::Malformed("records after END".into()));
+                }
+                // The worker waits for its next REQUEST now: it reads what crossed
+                // its END.
+                upload.flush(self.slot.channel().socket())?;
+                return Ok(end);
+            }
+        }
+    }
+
+    /// One successful receive. The socket's receive timeout is a tick, at which the
+    /// clock and the client are looked at.
+    fn receive(&mut self) -> Result<(), Problem> {
+        self.make_room();
+        loop {
+            let space = &mut self.buffer[self.end..];
+            match socket::receive(self.slot.channel().socket(), space, true) {
+                Ok(received) if received.length == 0 => return Err(Problem::Died),
+                Ok(received) if received.truncated => {
+                    return Err(Problem::Malformed("too many descriptors".into()));
+                }
+                Ok(received) => {
+                    self.end += received.length;
+                    self.descriptors.extend(received.descriptors);
+                    self.last_received = Instant::now();
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tick()?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Problem> {
+        if self.cancelled.is_some_and(|since| since.elapsed() >= CANCEL_PATIENCE) {
+            return Err(Problem::ClientGone);
+        }
+        if self.cancelled.is_none() && self.request.client_is_gone() {
+            self.cancel()?;
+        }
+        if self.last_received.elapsed() >= self.socket_timeout {
+            return Err(Problem::Timeout);
+        }
+        Ok(())
+    }
+
+    /// Tells the worker that nobody wants the response any more.
+    fn cancel(&mut self) -> Result<(), Problem> {
+        self.cancelled = Some(Instant::now());
+        let record = write_cancel();
+        let sent =
+            socket::send(self.slot.channel().socket(), &[io::IoSlice::new(&record)], &[], false);
+        match sent {
+            Ok(HEAD_LEN) => Ok(()),
+            _ => Err(Problem::ClientGone),
+        }
+    }
+
+    /// Moves what is left to the front, and grows the buffer if a record needs it
+    /// or the response has filled it.
+    fn make_room(&mut self) {
+        let was_full = self.end == self.buffer.len();
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if was_full {
+            let doubled = (self.end * 2).max(LARGE);
+            if self.buffer.len() < LARGE || self.end == self.buffer.len() {
+                self.buffer.resize(doubled, 0);
+            }
+        }
+    }
+
+    /// Handles all records that are whole, and what is there of a DATA record.
+    fn consume(
+        &mut self,
+        upload: &mut Upload<'_>,
+        response: &mut Response<'_>,
+    ) -> Result<Progress, Problem> {
+        let mut pieces: Vec<Range<usize>> = Vec::with_capacity(PIECES);
+        let mut more = false;
+        loop {
+            if self.data_left > 0 && self.start < self.end {
+                let length = self.data_left.min(self.end - self.start);
+                pieces.push(self.start..self.start + length);
+                self.start += length;
+                self.data_left -= length;
+                more = self.data_more || self.data_left > 0;
+            }
+            if self.data_left > 0 {
+                break;
+            }
+            let front = &self.buffer[self.start..self.end];
+            let (kind, flags, payload) = match deframe::next(front)? {
+                Next::NeedMore => break,
+                Next::Partial { kind: Kind::Data, flags, length, .. } => {
+                    self.start += HEAD_LEN;
+                    self.data_left = length;
+                    self.data_more = flags & FLAG_MORE != 0;
+                    response.expect_data()?;
+                    more = true;
+                    if self.start == self.end {
+                        break;
+                    }
+                    continue;
+                }
+                Next::Partial { .. } => break,
+                Next::Complete { kind, flags, payload, .. } => (kind, flags, payload),
+            };
+            let begin = self.start + HEAD_LEN;
+            let payload = begin..begin + payload.len();
+            self.start = payload.end;
+            match kind {
+                Kind::Data => {
+                    response.expect_data()?;
+                    more = flags & FLAG_MORE != 0;
+                    pieces.push(payload);
+                    if pieces.len() == PIECES {
+                        self.pass(&mut pieces, response, Then::Hold)?;
+                    }
+                }
+                Kind::End => {
+                    let end = End::read(&self.buffer[payload])?;
+                    self.pass(&mut pieces, response, response.last(end.outcome))?;
+                    return Ok(Progress::Ended(end));
+                }
+                Kind::Head => response.head(&self.buffer[payload])?,
+                Kind::Demand => {
+                    let demand = Demand::read(&self.buffer[payload])?;
+                    self.pass(&mut pieces, response, Then::Flush)?;
+                    upload.meet(self.slot.channel().socket(), demand)?;
+                    self.last_received = Instant::now();
+                }
+                Kind::File => {
+                    let file = File::read(&self.buffer[payload])?;
+                    let descriptor = self.descriptors.pop_front();
+                    response.file(file, descriptor)?;
+                }
+                Kind::Log => log(self.request, Log::read(&self.buffer[payload])?),
+                Kind::Request | Kind::Body | Kind::BodyEnd | Kind::Cancel => {
+                    return Err(Problem::Malformed(format!("a {kind:?} record")));
+                }
+            }
+        }
+        let then = if more { Then::Hold } else { Then::Flush };
+        self.pass(&mut pieces, response, then)?;
+        Ok(Progress::More)
+    }
+
+    /// Passes pieces of the body on. A client that is gone turns the rest of the
+    /// exchange into waiting for END.
+    fn pass(
+        &mut self,
+        pieces: &mut Vec<Range<usize>>,
+        response: &mut Response<'_>,
+        then: Then,
+    ) -> Result<(), Problem> {
+        let ends = matches!(then, Then::End | Then::BreakOff);
+        if (pieces.is_empty() && !ends) || self.cancelled.is_some() {
+            pieces.clear();
+            return Ok(());
+        }
+        let buffer = &self.buffer;
+        let alive = response.body(pieces.iter().map(|piece| &buffer[piece.clone()]), then);
+        pieces.clear();
+        if !alive && !ends {
+            self.cancel()?;
+        }
+        Ok(())
+    }
+}
+
+/// An entry of the application in the request's log. Lines become entries, and
+/// httpd escapes control characters.
+fn log(request: Request<'_>, log: channel::Log<'_>) {
+    let level = Level::from_u8(log.level);
+    for line in String::from_utf8_lossy(log.text).lines() {
+        request.log(level, line);
+    }
+}

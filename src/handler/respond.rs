@@ -1,0 +1,235 @@
+//! Makes an HTTP response of what the worker sent.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+
+use wsgi_proto::channel::{End, File, HeadReader, Outcome};
+
+use super::send::Problem;
+use super::target::Target;
+use super::upload::Upload;
+use crate::apache::Status;
+use crate::apache::brigade::{Brigade, Then};
+use crate::apache::log::{Level, Loggable};
+use crate::apache::request::Request;
+use crate::fields;
+
+/// Bytes of a file that are read and passed on at a time.
+const FILE_PIECE: usize = 128 * 1024;
+
+/// What takes the place of the application's response.
+#[derive(Clone, Copy, Debug)]
+enum Instead<'r> {
+    /// A local URL (status 200 and a Location that begins with `/`).
+    Redirect(&'r std::ffi::CStr),
+    /// httpd's ErrorDocument for this status (WSGIErrorOverride).
+    ErrorDocument(u16),
+}
+
+/// The response to one request.
+#[derive(Debug)]
+pub(super) struct Response<'r> {
+    request: Request<'r>,
+    brigade: Brigade<'r>,
+    error_override: bool,
+    subject: String,
+    headed: bool,
+    /// Something was passed to the output filters.
+    begun: bool,
+    has_file: bool,
+    instead: Option<Instead<'r>>,
+}
+
+impl<'r> Response<'r> {
+    pub(super) fn new(request: Request<'r>, target: &Target<'_>) -> Self {
+        Self {
+            request,
+            brigade: Brigade::new(request),
+            error_override: target.error_override,
+            subject: target.text("MWR1203", "its response is invalid"),
+            headed: false,
+            begun: false,
+            has_file: false,
+            instead: None,
+        }
+    }
+
+    /// Takes status and header fields.
+    ///
+    /// # Errors
+    /// A second HEAD, or one that no worker sends.
+    pub(super) fn head(&mut self, payload: &[u8]) -> Result<(), Problem> {
+        if self.headed {
+            return Err(Problem::Malformed("a second HEAD".into()));
+        }
+        let mut head = HeadReader::new(payload)?;
+        self.headed = true;
+        let status = head.status;
+        if status < 200 {
+            return Err(Problem::Malformed(format!("status {status}")));
+        }
+        if !fields::is_field_value(head.reason) {
+            return Err(Problem::Malformed("control characters in the reason phrase".into()));
+        }
+        let pool = self.request.pool();
+        let line = (!head.reason.is_empty())
+            .then(|| pool.string(&[status.to_string().as_bytes(), b" ", head.reason].concat()));
+        let mut location = None;
+        while let Some((name, value)) = head.header()? {
+            self.field(name, value)?;
+            if name.eq_ignore_ascii_case(b"Location") {
+                location = Some(value);
+            }
+        }
+        if status == 200
+            && let Some(local) = location.filter(|value| value.starts_with(b"/"))
+        {
+            self.request.headers_out().unset(c"Location");
+            self.instead = Some(Instead::Redirect(pool.string(local)));
+        } else if status >= 400 && self.error_override {
+            self.instead = Some(Instead::ErrorDocument(status));
+        } else {
+            self.request.set_status(status, line);
+        }
+        Ok(())
+    }
+
+    fn field(&self, name: &[u8], value: &[u8]) -> Result<(), Problem> {
+        if !fields::is_token(name) {
+            let name = name.escape_ascii();
+            return Err(Problem::Malformed(format!("header name '{name}'")));
+        }
+        if !fields::is_field_value(value) {
+            let name = name.escape_ascii();
+            return Err(Problem::Malformed(format!("control characters in header {name}")));
+        }
+        if fields::is_hop_by_hop(name) {
+            return Ok(());
+        }
+        let request = self.request;
+        if name.eq_ignore_ascii_case(b"Content-Type") {
+            request.set_content_type(request.pool().string(value));
+        } else if name.eq_ignore_ascii_case(b"Content-Length") {
+            let length = fields::content_length(value).ok_or_else(|| {
+                Problem::Malformed(format!("Content-Length '{}'", value.escape_ascii()))
+            })?;
+            request.set_content_length(length);
+        } else if [&b"Set-Cookie"[..], b"WWW-Authenticate"]
+            .iter()
+            .any(|kept| name.eq_ignore_ascii_case(kept))
+        {
+            // These go with error documents too.
+            request.err_headers_out().add_copy(name, value);
+        } else {
+            request.headers_out().add_copy(name, value);
+        }
+        Ok(())
+    }
+
+    /// DATA is about to come.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(super) fn expect_data(&self) -> Result<(), Problem> {
+        if self.headed && !self.has_file {
+            Ok(())
+        } else {
+            Err(Problem::Malformed("DATA out of order".into()))
+        }
+    }
+
+    /// Passes pieces of the body on; false if the client is gone.
+    pub(super) fn body<'b>(&mut self, pieces: impl Iterator<Item = &'b [u8]>, then: Then) -> bool {
+        if self.instead.is_some() {
+            return true;
+        }
+        self.begun = true;
+        let pieces: Vec<&[u8]> = pieces.collect();
+        self.brigade.send(&pieces, then)
+    }
+
+    /// What the END of the exchange means for the body.
+    pub(super) fn last(&self, outcome: Outcome) -> Then {
+        match outcome {
+            Outcome::Complete if self.headed && self.instead.is_none() => Then::End,
+            Outcome::Aborted if self.headed => Then::BreakOff,
+            _ => Then::Hold,
+        }
+    }
+
+    /// Sends a part of a file. It is read at explicit offsets, as its own offset is
+    /// shared with the application, and never mapped, as it may shrink meanwhile.
+    ///
+    /// # Errors
+    /// The record is out of order, or its descriptor is no such file.
+    pub(super) fn file(&mut self, file: File, descriptor: Option<OwnedFd>) -> Result<(), Problem> {
+        if !self.headed || self.begun || self.has_file {
+            return Err(Problem::Malformed("FILE out of order".into()));
+        }
+        let Some(descriptor) = descriptor else {
+            return Err(Problem::Malformed("FILE without its descriptor".into()));
+        };
+        self.has_file = true;
+        let source = fs::File::from(descriptor);
+        let metadata = source.metadata()?;
+        if !metadata.is_file() || metadata.len() < file.offset + file.length {
+            return Err(Problem::Malformed("FILE is no file of that size".into()));
+        }
+        if self.instead.is_some() || self.request.is_head() {
+            return Ok(());
+        }
+        let mut piece = vec![0; FILE_PIECE];
+        let (mut offset, mut left) = (file.offset, file.length);
+        while left > 0 {
+            let length = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let count = source.read_at(&mut piece[..length], offset)?;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            self.begun = true;
+            if !self.brigade.send(&[&piece[..count]], Then::Hold) {
+                return Ok(());
+            }
+            offset += count as u64;
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// The exchange came to its END: the handler's result.
+    pub(super) fn finish(self, end: End, upload: &Upload<'_>) -> Status {
+        match (end.outcome, self.instead) {
+            (Outcome::Complete, Some(Instead::Redirect(uri))) => {
+                self.request.redirect_internally(uri);
+                Status::OK
+            }
+            (Outcome::Complete, Some(Instead::ErrorDocument(status))) => Status::http(status),
+            (Outcome::Complete | Outcome::Aborted, _) if self.headed => Status::OK,
+            (Outcome::Failed(status), _) if !self.headed => {
+                // Why the body could not be read tells the client more.
+                upload.failure().unwrap_or_else(|| Status::http(status))
+            }
+            _ => {
+                self.request.log(Level::Error, &self.subject);
+                self.break_off(502)
+            }
+        }
+    }
+
+    /// The exchange failed: `status` if the client has nothing yet, else the end of
+    /// its connection, so that it can't take a part for the whole.
+    pub(super) fn break_off(mut self, status: u16) -> Status {
+        if self.begun {
+            self.request.close_connection();
+            self.brigade.send(&[], Then::BreakOff);
+            return Status::OK;
+        }
+        if status == super::reserve::CLIENT_GONE {
+            self.request.set_status(status, None);
+            return Status::OK;
+        }
+        Status::http(status)
+    }
+}

@@ -1,0 +1,191 @@
+//! Sends the request: one REQUEST record with the environ, and with it as much
+//! of the body as httpd has.
+
+use std::ffi::CStr;
+use std::fmt;
+use std::io;
+
+use wsgi_proto::channel::RequestWriter;
+use wsgi_sys::socket;
+
+use super::reserve::Slot;
+use super::target::Target;
+use super::upload::Upload;
+use crate::apache::log::Level;
+use crate::apache::request::Request;
+use crate::environ::{self, Decimal, Facts};
+
+/// Why an exchange with a worker broke down.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The request does not fit into a record.
+    TooLarge,
+    /// The channel ended: the daemon process has died.
+    Died,
+    /// Nothing came within socket-timeout.
+    Timeout,
+    /// A system call failed.
+    Io(io::Error),
+    /// The worker sent what it must not send.
+    Malformed(String),
+    /// The client left, and the worker did not finish soon after.
+    ClientGone,
+}
+
+impl Problem {
+    /// The status for the client, if the response has not begun.
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::TooLarge => 431,
+            Self::Died | Self::Io(_) | Self::Malformed(_) => 502,
+            Self::Timeout => 504,
+            Self::ClientGone => super::reserve::CLIENT_GONE,
+        }
+    }
+}
+
+impl Problem {
+    /// A client that leaves is no error of anybody's.
+    pub(super) fn level(&self) -> Level {
+        if matches!(self, Self::ClientGone) { Level::Info } else { Level::Error }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge => f.write_str("the request's header fields are too large"),
+            Self::Died => f.write_str("the daemon process ended during the request"),
+            Self::Timeout => f.write_str("the application was silent for socket-timeout"),
+            Self::Io(error) => write!(f, "the daemon process can't be reached: {error}"),
+            Self::Malformed(what) => write!(f, "the daemon process sent nonsense: {what}"),
+            Self::ClientGone => f.write_str("the client left before the response was complete"),
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Died,
+            io::ErrorKind::WouldBlock => Self::Timeout,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<wsgi_proto::Error> for Problem {
+    fn from(error: wsgi_proto::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// Encodes the request and sends it. What goes along of the body is bounded, so
+/// that this waits for nothing but the worker's reading of the environ.
+pub(super) fn send(
+    slot: &Slot<'_>,
+    request: Request<'_>,
+    target: &Target<'_>,
+    upload: &mut Upload<'_>,
+) -> Result<(), Problem> {
+    let mut record = Vec::with_capacity(4096);
+    encode(&mut record, request, target, upload.has_body()).map_err(|_| Problem::TooLarge)?;
+    let body = upload.read_ahead();
+    let socket = slot.channel().socket();
+    let total = record.len() + body.len();
+    let mut sent = 0;
+    while sent < total {
+        let (head, rest) = match record.get(sent..) {
+            Some(head) => (head, body),
+            None => (&[][..], &body[sent - record.len()..]),
+        };
+        sent += socket::send(socket, &[io::IoSlice::new(head), io::IoSlice::new(rest)], &[], true)?;
+    }
+    Ok(())
+}
+
+fn encode(
+    buffer: &mut Vec<u8>,
+    request: Request<'_>,
+    target: &Target<'_>,
+    has_body: bool,
+) -> Result<(), wsgi_proto::Error> {
+    let filename = request.filename();
+    let times = (request.start_time(), target.queue_start);
+    let mut record = RequestWriter::new(
+        buffer,
+        has_body,
+        times,
+        target.script,
+        target.handler_script,
+        target.route.callable_object.as_bytes(),
+    );
+    let facts = Facts {
+        method: request.method(),
+        uri: request.uri(),
+        path_info: request.path_info(),
+        query: request.query(),
+        request_line: request.request_line(),
+        protocol: request.protocol(),
+        scheme: request.scheme(),
+        is_https: request.is_https(),
+        filename,
+        document_root: request.document_root(),
+        context_prefix: request.context_prefix(),
+        context_document_root: request.context_document_root(),
+        server_name: request.server_name(),
+        server_port: request.server_port(),
+        server_address: request.local_ip(),
+        server_admin: request.server().admin(),
+        server_software: Request::server_software(),
+        client_address: request.client_ip(),
+        client_port: request.client_port(),
+        user: request.user(),
+        auth_type: request.auth_type(),
+        listener_port: request.local_port(),
+        process_id: std::process::id(),
+        request_id: request_id(request),
+        connection_id: request.connection_id(),
+        callable_object: target.route.callable_object.as_bytes(),
+        request_handler: request.handler(),
+        handler_script: target.handler_script,
+        head_as_get: target.head_as_get,
+        pass_authorization: target.route.pass_authorization,
+    };
+    environ::write(
+        &mut record,
+        &facts,
+        request.subprocess_env().iter().map(as_bytes),
+        request.headers_in().iter().map(as_bytes),
+    );
+    record.finish()
+}
+
+fn as_bytes<'r>((name, value): (&'r CStr, &'r CStr)) -> (&'r [u8], &'r [u8]) {
+    (name.to_bytes(), value.to_bytes())
+}
+
+/// httpd's log id of the request; one of our own becomes httpd's if no module
+/// makes them, so that log entries and the application name the same.
+fn request_id(request: Request<'_>) -> &[u8] {
+    let id = request.log_id();
+    if !id.is_empty() {
+        return id;
+    }
+    // Start in microseconds, process and connection number: unique on this machine.
+    let parts = [
+        request.start_time(),
+        u64::from(std::process::id()),
+        u64::try_from(request.connection_number()).unwrap_or(0),
+    ];
+    let mut text = Vec::with_capacity(40);
+    for part in parts {
+        if !text.is_empty() {
+            text.push(b'-');
+        }
+        text.extend_from_slice(Decimal::new(part).as_bytes());
+    }
+    let id = request.pool().string(&text);
+    request.set_log_id(id);
+    id.to_bytes()
+}

@@ -1,0 +1,227 @@
+//! Which application a request is for, and whether it may have it.
+
+use std::borrow::Cow;
+use std::ffi::CStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::apache::Status;
+use crate::apache::configuration::of_server;
+use crate::apache::log::{Level, Loggable};
+use crate::apache::request::{FileType, Request};
+use crate::child::Application;
+use crate::config::expand::Facts;
+use crate::config::{
+    Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, ServerConfig, ServerId,
+};
+use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
+use crate::site::{Settings, Timeouts};
+
+/// Name of the handler that runs a file as a WSGI script.
+const HANDLER: &CStr = c"wsgi-script";
+
+/// Media type that does the same (AddType, ForceType).
+const MEDIA_TYPE: &[u8] = b"application/x-httpd-wsgi";
+
+/// The hook that maps URLs of a WSGIScriptAlias to files.
+pub(crate) fn translate_name(request: Request<'_>) -> Status {
+    let Some(config) = of_server::<ServerConfig>(request.server()) else {
+        return Status::DECLINED;
+    };
+    let Some(mapped) = config.translate(request.uri()) else {
+        return Status::DECLINED;
+    };
+    request.set_filename(request.pool().string(&mapped.filename));
+    request.set_handler(HANDLER);
+    request.attach::<Arc<Alias>>(mapped.alias);
+    Status::OK
+}
+
+/// What is to be done with a request.
+pub(super) enum Verdict<'a> {
+    /// It is for this application.
+    Serve(Target<'a>),
+    /// It is for an application but refused, which was logged.
+    Refuse(Status),
+    /// It is not for this module.
+    Decline,
+}
+
+/// The application that a request is for.
+#[derive(Debug)]
+pub(super) struct Target<'a> {
+    pub(super) route: Route<'a>,
+    /// Absolute path of the script.
+    pub(super) script: &'a [u8],
+    /// Absolute path of the handler script; empty unless there is one.
+    pub(super) handler_script: &'a [u8],
+    pub(super) timeouts: Timeouts,
+    pub(super) head_as_get: bool,
+    pub(super) error_override: bool,
+    /// Microseconds since the epoch: from here on the request waits for a slot.
+    pub(super) queue_start: u64,
+}
+
+impl<'a> Target<'a> {
+    /// Looks at a request as httpd has mapped it. `facts` are those of the request.
+    pub(super) fn of(
+        settings: &'a Settings,
+        request: Request<'a>,
+        directory: &'a DirectoryConfig,
+        facts: &'a RequestFacts<'a>,
+    ) -> Verdict<'a> {
+        let alias = request.attached::<Arc<Alias>>();
+        let handler = request.handler();
+        let script = std::str::from_utf8(handler).ok().and_then(|name| directory.handler_script(name));
+        let how = match (script, alias) {
+            (Some(_), _) => Handler::HandlerScript,
+            (None, _) if handler != HANDLER.to_bytes() && handler != MEDIA_TYPE => {
+                return Verdict::Decline;
+            }
+            (None, Some(_)) => Handler::Alias,
+            (None, None) => Handler::Script,
+        };
+        if let Some(refusal) = refused(request, directory, how) {
+            return refuse(request, &refusal);
+        }
+        let overrides: Vec<&Overrides> = match (script, alias) {
+            (Some(script), _) => vec![&script.overrides],
+            (None, Some(alias)) => vec![&alias.overrides],
+            (None, None) => Vec::new(),
+        };
+        let server = ServerId(request.server().id());
+        let route = match route(&settings.globals, server, &overrides, directory, facts) {
+            Ok(route) => route,
+            Err(refusal) => return refuse(request, &refusal),
+        };
+        let path = |script: &'a Arc<HandlerScript>| script.path.as_os_str().as_bytes();
+        Verdict::Serve(Self {
+            script: request.filename(),
+            handler_script: script.map_or(&[], path),
+            timeouts: settings.timeouts(&route.process_group),
+            head_as_get: match directory.map_head_to_get() {
+                _ if !request.is_head() => false,
+                MapHead::On => true,
+                MapHead::Off => false,
+                MapHead::Auto => request.has_content_filters(),
+            },
+            error_override: directory.error_override(),
+            queue_start: now(),
+            route,
+        })
+    }
+
+    /// How the supervisor and the pools call it.
+    pub(super) fn application(&self) -> Application<'_> {
+        let script = if self.handler_script.is_empty() { self.script } else { self.handler_script };
+        Application {
+            process_group: &self.route.process_group,
+            application_group: &self.route.application_group,
+            script,
+            callable_object: &self.route.callable_object,
+        }
+    }
+
+    /// A line for the log about this application.
+    pub(super) fn text(&self, code: &str, what: &str) -> String {
+        format!(
+            "{code}: process group '{}' (application group '{}', script {}): {what}",
+            self.route.process_group,
+            self.route.application_group,
+            String::from_utf8_lossy(self.script),
+        )
+    }
+
+    /// The same for an exchange that broke down.
+    pub(super) fn failure(&self, code: &str, problem: &dyn fmt::Display) -> String {
+        self.text(&format!("MWR{code}"), &problem.to_string())
+    }
+}
+
+/// Microseconds since the epoch.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn refuse(request: Request<'_>, refusal: &Refusal) -> Verdict<'static> {
+    request.log(Level::Error, refusal);
+    Verdict::Refuse(Status::http(refusal.status))
+}
+
+fn refused(request: Request<'_>, directory: &DirectoryConfig, handler: Handler) -> Option<Refusal> {
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let header = |name| request.headers_in().find(name).map(|value| text(value.to_bytes()));
+    let (transfer_encoding, content_length) =
+        (header(c"Transfer-Encoding"), header(c"Content-Length"));
+    gate(&Gates {
+        handler,
+        exec_cgi: handler != Handler::Script || request.may_execute(),
+        filename: &text(request.filename()),
+        file: match request.file_type() {
+            FileType::Missing => FileKind::Missing,
+            FileType::Directory => FileKind::Directory,
+            FileType::Other => FileKind::File,
+        },
+        path_info: &text(request.path_info()),
+        reject_path_info: request.rejects_path_info(),
+        transfer_encoding: transfer_encoding.as_deref(),
+        content_length: content_length.as_deref(),
+        chunked_request: directory.chunked_request(),
+        limit_request_body: request.body_limit(),
+    })
+}
+
+/// What names of groups may be made of.
+#[derive(Debug)]
+pub(super) struct RequestFacts<'r> {
+    request: Request<'r>,
+    host: &'r str,
+    server_name: &'r str,
+    script_name: Vec<u8>,
+}
+
+impl<'r> RequestFacts<'r> {
+    pub(super) fn new(request: Request<'r>) -> Self {
+        Self {
+            request,
+            host: std::str::from_utf8(request.hostname()).unwrap_or_default(),
+            server_name: request.server().hostname(),
+            script_name: crate::environ::script_name(request.uri(), request.path_info()),
+        }
+    }
+}
+
+impl Facts for RequestFacts<'_> {
+    fn env(&self, name: &str) -> Option<Cow<'_, str>> {
+        let key = self.request.pool().string(name.as_bytes());
+        let known = self
+            .request
+            .notes()
+            .find(key)
+            .or_else(|| self.request.subprocess_env().find(key))
+            .map(CStr::to_string_lossy);
+        known.or_else(|| std::env::var(name).ok().map(Cow::Owned))
+    }
+
+    fn server_name(&self) -> &str {
+        self.server_name
+    }
+
+    fn server_port(&self) -> u16 {
+        match self.request.server().port() {
+            0 => self.request.local_port(),
+            port => port,
+        }
+    }
+
+    fn host(&self) -> Option<&str> {
+        (!self.host.is_empty()).then_some(self.host)
+    }
+
+    fn script_name(&self) -> &[u8] {
+        &self.script_name
+    }
+}

@@ -1,0 +1,267 @@
+//! The configuration as it runs: what the parent made of all directives, shared
+//! with the children by fork.
+//!
+//! *Runs in:* httpd's parent (made in post_config, once a pass) and its children
+//! (read only).
+
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wsgi_proto::VERSION;
+use wsgi_proto::control::Begin;
+
+use crate::apache::log::{Level, Loggable};
+use crate::apache::mpm::{self, Mpm};
+use crate::apache::other_child::{self, OtherChild};
+use crate::apache::pool::{Cleared, Pool};
+use crate::apache::retained::standard_error;
+use crate::apache::server::Server;
+use crate::apache::{Status, hooks};
+use crate::config::{self, DaemonGroup, Globals, ServerDefaults, ServerId};
+use crate::parent::{self, Member, Supervisor};
+
+/// Key of the settings of the whole server while directives are read.
+const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
+
+/// Key of the finished [`Site`].
+const SITE: &std::ffi::CStr = c"mod_wsgi site";
+
+/// How long a request of a group may wait, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// queue-timeout: for a free thread.
+    pub(crate) queue: Option<Duration>,
+    /// connect-timeout: for a free thread if there is no queue-timeout.
+    pub(crate) connect: Duration,
+    /// socket-timeout: for a sign of life from the worker.
+    pub(crate) socket: Duration,
+}
+
+/// What requests need of the configuration, in any thread of a child.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) globals: Globals,
+    timeouts: HashMap<String, Timeouts>,
+}
+
+impl Settings {
+    /// Timeouts of a process group.
+    pub(crate) fn timeouts(&self, process_group: &str) -> Timeouts {
+        self.timeouts.get(process_group).copied().unwrap_or(Timeouts {
+            queue: None,
+            connect: Duration::from_secs(15),
+            socket: Duration::from_secs(60),
+        })
+    }
+}
+
+/// A configuration that runs.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) settings: Settings,
+    directory: PathBuf,
+    begin: Begin,
+    members: Vec<Member>,
+    server: Server<'static>,
+    pconf: Pool<'static>,
+    supervisor: Supervisor,
+}
+
+/// The settings of the whole server while directives are read.
+pub(crate) fn globals(pconf: Pool<'_>) -> &std::cell::RefCell<Globals> {
+    pconf.shared(GLOBALS)
+}
+
+/// The site of the configuration that a server belongs to.
+pub(crate) fn of(server: Server<'static>) -> Option<&'static Site> {
+    server.config_pool()?.found::<Site>(SITE)
+}
+
+impl Site {
+    pub(crate) fn supervisor(&self) -> Supervisor {
+        self.supervisor
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.begin.generation
+    }
+
+    /// Has the supervisor run this site, and watches it.
+    fn run(&self) -> Result<(), String> {
+        let log = error_log(self.server);
+        self.supervisor.configure(&self.directory, log, &self.begin, &self.members)?;
+        other_child::register(self.pconf, self.supervisor.pid(), self);
+        Ok(())
+    }
+}
+
+/// The supervisor has died: another takes over, with the mailbox and the slot
+/// table that the children hold.
+impl OtherChild for Site {
+    fn ended(&self) {
+        self.supervisor.forget();
+        if mpm::is_stopping() {
+            return;
+        }
+        let text = "MWR1610: the supervisor of the daemon processes has died; starting another";
+        self.server.log(Level::Error, text);
+        if let Err(error) = self.run() {
+            self.server.log(Level::Critical, error);
+        }
+    }
+}
+
+/// The configuration is thrown away: with httpd itself, or for the next one.
+impl Cleared for Site {
+    fn cleared(&self) {
+        if mpm::is_exiting() {
+            let longest = self.members.iter().map(|member| member.group.shutdown_timeout).max();
+            // 0 means that daemons may take for ever, which a stopping httpd does not.
+            let patience = longest.filter(|seconds| *seconds > 0).unwrap_or(5);
+            self.supervisor.stop(Duration::from_secs(patience.into()));
+        }
+    }
+}
+
+/// Makes a site of what the directives left, and runs it unless this pass only
+/// checks the configuration.
+pub(crate) fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
+    match make(pconf, server) {
+        Ok(()) => Status::OK,
+        Err(errors) => {
+            for error in errors {
+                server.log(Level::Critical, error);
+            }
+            Status::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>> {
+    let mut globals = globals(pconf).take();
+    globals.finish(&|id| server_name(server, id))?;
+    let one = |error: String| vec![error];
+    let process_pool =
+        server.process_pool().ok_or("MWR1611: httpd has no process pool").map_err(|e| one(e.into()))?;
+    let directory = parent::directory(hooks::module_path())
+        .ok_or("MWR1612: the directory of mod_wsgi.so is unknown")
+        .map_err(|e| one(e.into()))?;
+    let mpm = mpm::mpm();
+    let (members, timeouts) = members(&mut globals, server, &mpm)?;
+    if mpm::is_first_pass() {
+        return Ok(());
+    }
+    for notice in &globals.notices {
+        server.log(Level::Info, format_args!("{}: {}", notice.place, notice.text));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let component = format!("mod_wsgi/{version}");
+    hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
+    let site = Site {
+        settings: Settings { globals, timeouts },
+        begin: begin(&directory, &mpm, version),
+        directory,
+        members,
+        server,
+        pconf,
+        supervisor: Supervisor::of(process_pool),
+    };
+    let site: &'static Site = pconf.own(site);
+    pconf.keep(SITE, site);
+    pconf.on_clear(site);
+    site.run().map_err(one)
+}
+
+fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
+    Begin {
+        version: VERSION,
+        generation: mpm::generation(),
+        module_version: version.to_owned(),
+        apache_version: mpm::httpd_version(),
+        mpm_name: mpm.name.clone(),
+        mpm_processes: mpm.max_children,
+        mpm_threads: mpm.threads,
+        worker_directory: directory.to_owned(),
+        child_uid: mpm::child_identity().0,
+    }
+}
+
+/// The process groups as the supervisor runs them, the implicit one last.
+fn members(
+    globals: &mut Globals,
+    server: Server<'static>,
+    mpm: &Mpm,
+) -> Result<(Vec<Member>, HashMap<String, Timeouts>), Vec<String>> {
+    let mut members = Vec::new();
+    let mut timeouts = HashMap::new();
+    let mut errors = Vec::new();
+    for group in globals.groups() {
+        match member(globals, group, server) {
+            Ok((member, waits)) => {
+                members.push(member);
+                timeouts.insert(group.name.clone(), waits);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if !globals.restrict_embedded {
+        let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
+        let shape =
+            config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let implicit = DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1));
+        match member(globals, &implicit, server) {
+            Ok((member, waits)) => {
+                members.push(member);
+                timeouts.insert(String::new(), waits);
+            }
+            // Nobody may use it: then it is no reason not to start.
+            Err(error) => server.log(Level::Info, error),
+        }
+    }
+    if errors.is_empty() { Ok((members, timeouts)) } else { Err(errors) }
+}
+
+fn member(
+    globals: &Globals,
+    group: &DaemonGroup,
+    base: Server<'static>,
+) -> Result<(Member, Timeouts), String> {
+    let owner = group.owner.as_ref().map(|owner| owner.id);
+    let host = servers(base).find(|server| Some(ServerId(server.id())) == owner).unwrap_or(base);
+    let (uid, gid) = mpm::child_identity();
+    let timeout = Duration::from_micros(host.timeout());
+    let defaults = ServerDefaults {
+        uid,
+        gid,
+        is_root: mpm::is_root(),
+        default_python: env!("MOD_WSGI_PYTHON").into(),
+        timeout,
+        log_level: u8::try_from(Loggable::level(&host).clamp(0, 7)).unwrap_or(4),
+    };
+    let resolved = globals.resolve(group, &defaults)?;
+    let timeouts = Timeouts {
+        queue: Some(group.queue_timeout).filter(|timeout| !timeout.is_zero()),
+        connect: group.connect_timeout,
+        socket: group.socket_timeout.unwrap_or(timeout),
+    };
+    Ok((Member { group: resolved, log: error_log(host) }, timeouts))
+}
+
+/// The error log of a server, else the base server's, else stderr.
+fn error_log(server: Server<'static>) -> BorrowedFd<'static> {
+    server
+        .error_log()
+        .or_else(|| Server::base().and_then(Server::error_log))
+        .unwrap_or_else(standard_error)
+}
+
+fn servers(base: Server<'static>) -> impl Iterator<Item = Server<'static>> {
+    std::iter::successors(Some(base), |server| server.next())
+}
+
+fn server_name(base: Server<'static>, id: ServerId) -> Option<String> {
+    servers(base).find(|server| server.id() == id.0).map(|server| server.hostname().to_owned())
+}

@@ -1,0 +1,118 @@
+//! Configurations that httpd must refuse, and those that it must take.
+
+use crate::harness::{Config, settings};
+use crate::{ours_only, skip};
+
+/// Fails to start with this line, and says these words about it.
+#[track_caller]
+fn refused(line: &str, words: &[&str]) {
+    let failure = Config::new().line(line).fail();
+    for word in words {
+        assert!(failure.output.contains(word), "{line}: no {word:?} in {}", failure.output);
+    }
+}
+
+#[test]
+fn mistakes_in_directives_stop_httpd_with_the_directives_name() {
+    let lines = [
+        "WSGIDaemonProcess",
+        "WSGIDaemonProcess app colour=green",
+        "WSGIDaemonProcess app processes=0",
+        "WSGIDaemonProcess app threads=-1",
+        "WSGIDaemonProcess app\nWSGIDaemonProcess app",
+        "WSGIDaemonProcess app user=no-such-user",
+        "WSGIDaemonProcess app group=no-such-group",
+        "WSGIScriptAlias /only-a-url",
+        "WSGIScriptAlias / {apps}/hello.wsgi colour=green",
+        "WSGIScriptAliasMatch ^/(unclosed {apps}/hello.wsgi",
+        "WSGIPassAuthorization Maybe",
+        "WSGIScriptAlias / {apps}/hello.wsgi process-group=later application-group=x",
+    ];
+    for line in lines {
+        refused(line, &["WSGI"]);
+    }
+}
+
+#[test]
+fn mistakes_that_mod_wsgi_lets_pass_stop_httpd() {
+    ours_only!("mod_wsgi reads numbers leniently and looks for Python later");
+    refused("WSGIDaemonProcess app threads=many", &["WSGIDaemonProcess", "threads", "many"]);
+    refused("WSGIDaemonProcess app processes=2x", &["WSGIDaemonProcess", "processes", "2x"]);
+    refused("WSGIDaemonProcess app threads=", &["WSGIDaemonProcess", "threads"]);
+    refused(
+        "WSGIDaemonProcess app python-home=/no/such/venv",
+        &["WSGIDaemonProcess", "/no/such/venv"],
+    );
+    refused("WSGIDaemonProcess app python=/no/such/python", &["/no/such/python"]);
+    refused("WSGIPythonHome /no/such/home", &["/no/such/home"]);
+}
+
+#[test]
+fn the_message_names_the_option_and_the_cause() {
+    ours_only!("our own words");
+    refused("WSGIDaemonProcess app thread=5", &["WSGIDaemonProcess", "thread"]);
+    refused("WSGIDaemonProcess app\nWSGIDaemonProcess app", &["app"]);
+    refused("WSGIDaemonProcess app user=no-such-user", &["no-such-user"]);
+}
+
+#[test]
+fn a_daemon_of_root_is_refused() {
+    if settings().user.is_none() {
+        skip!("only root may choose the user of a daemon");
+    }
+    refused("WSGIDaemonProcess app user=root", &["root"]);
+    refused("WSGIDaemonProcess app user=#0", &["root"]);
+}
+
+#[test]
+fn every_directive_that_needs_no_more_than_being_accepted_is() {
+    let server = Config::new()
+        .daemon(
+            "app",
+            "processes=1 threads=2 umask=0027 lang=C.UTF-8 locale=C.UTF-8 \
+             display-name=%{GROUP} stack-size=524288 listen-backlog=50 queue-timeout=45 \
+             socket-timeout=2147483647 connect-timeout=15 shutdown-timeout=5 graceful-timeout=15 \
+             deadlock-timeout=60 inactivity-timeout=0 request-timeout=60 maximum-requests=10000 \
+             restart-interval=0 startup-timeout=15 eviction-timeout=0 send-buffer-size=0 \
+             receive-buffer-size=0 header-buffer-size=0 response-buffer-size=0 cpu-priority=1 \
+             response-socket-timeout=0 server-metrics=On python-eggs={root}/scratch",
+        )
+        .line("WSGISocketRotation On\nWSGIAcceptMutex default\nWSGIPythonOptimize 1")
+        .line("WSGIDontWriteBytecode On\nWSGIRestrictStdin On\nWSGIRestrictStdout Off")
+        .line("WSGIRestrictSignal On\nWSGICaseSensitivity On\nWSGIVerboseDebugging On")
+        .line("WSGIProcessGroup app\nWSGIScriptReloading On\nWSGIPassApacheRequest Off")
+        .line("WSGIErrorOverride Off\nWSGIMapHEADToGET Auto\nWSGIEnableSendfile On")
+        .line("WSGIIgnoreActivity Off\nWSGIDestroyInterpreter On\nWSGISwitchInterval 0.005")
+        .line("<IfModule mod_wsgi.c>\nWSGIPythonHashSeed 0\n</IfModule>")
+        .line("<IfModule wsgi_module>\nWSGIPythonWarnings default\n</IfModule>")
+        .mount("/", "hello.wsgi")
+        .start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+}
+
+#[test]
+fn directives_that_mod_wsgi_6_removed_still_load() {
+    ours_only!("mod_wsgi 6 refuses them");
+    let server = Config::new()
+        .daemon("app", "")
+        .line("WSGILazyInitialization On\nWSGIPy3kWarningFlag Off\nWSGIProcessGroup app")
+        .mount("/", "hello.wsgi")
+        .start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+}
+
+#[test]
+fn the_shipped_configurations_load() {
+    ours_only!("they are written for this module");
+    let shipped = settings().repository.join("apache-conf");
+    for name in ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"]
+    {
+        let text = std::fs::read_to_string(shipped.join(name)).unwrap();
+        let server = Config::new()
+            .line("Define SITE {apps}\nDefine VENV /usr")
+            .line(&text)
+            .mount("/test", "hello.wsgi")
+            .start();
+        assert_eq!(server.text("/test"), "Hello, World!\n", "{name}");
+    }
+}

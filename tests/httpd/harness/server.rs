@@ -1,0 +1,317 @@
+//! One private httpd: started in a folder of its own, stopped and examined at the end of a test.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::config::StartFailure;
+use super::{Config, Connection, Log, PATIENCE, Process, Request, Response, settings};
+
+/// The variable by which the processes of one server are recognised, whoever their parent is.
+const MARK: &str = "MOD_WSGI_TEST_SERVER";
+
+pub(crate) struct Server {
+    folder: Option<TempDir>,
+    root: PathBuf,
+    port: u16,
+    httpd: Child,
+    declared: Vec<String>,
+    logs: Vec<String>,
+    /// Set once the test has stopped httpd itself.
+    stopped: bool,
+}
+
+impl Server {
+    #[track_caller]
+    pub(super) fn start(config: Config) -> Self {
+        let mut server = Self::launch(&config);
+        let deadline = Instant::now() + PATIENCE;
+        while Connection::open(server.address()).is_err() {
+            if let Some(status) = server.httpd.try_wait().unwrap() {
+                panic!("httpd did not start ({status}):\n{}", server.everything_logged());
+            }
+            assert!(Instant::now() < deadline, "httpd does not answer");
+            thread::sleep(Duration::from_millis(10));
+        }
+        server
+    }
+
+    #[track_caller]
+    pub(super) fn fail(config: Config) -> StartFailure {
+        let mut server = Self::launch(&config);
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = server.httpd.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline || Connection::open(server.address()).is_ok() {
+                panic!("httpd started, which it should not:\n{}", server.everything_logged());
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert!(!status.success(), "httpd left with success");
+        server.declared.push("[".to_owned());
+        StartFailure { output: server.everything_logged() }
+    }
+
+    fn launch(config: &Config) -> Self {
+        let settings = settings();
+        let folder = tempfile::Builder::new().prefix("mod_wsgi-test-").tempdir().unwrap();
+        let root = folder.path().to_owned();
+        fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+        for name in ["apps", "htdocs", "run", "scratch"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::set_permissions(root.join("scratch"), Permissions::from_mode(0o777)).unwrap();
+        copy_folder(&settings.apps, &root.join("apps"));
+        for (name, text) in config.files() {
+            fs::write(root.join("apps").join(name), text).unwrap();
+        }
+        let module = reachable_module(&root);
+        let port = free_port();
+        fs::write(root.join("httpd.conf"), config.render(&root, &module, port)).unwrap();
+        let console = File::create(root.join("console.log")).unwrap();
+        let httpd = Command::new(&settings.httpd)
+            .args(["-DFOREGROUND", "-d"])
+            .arg(&root)
+            .arg("-f")
+            .arg(root.join("httpd.conf"))
+            .env(MARK, &root)
+            .envs(config.environment_variables().iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(console.try_clone().unwrap())
+            .stderr(console)
+            .spawn()
+            .unwrap();
+        let mut logs = vec!["error.log".to_owned()];
+        logs.extend(config.vhost_logs());
+        let declared = config.declared().to_vec();
+        Self { folder: Some(folder), root, port, httpd, declared, logs, stopped: false }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The server's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A file of that name in the applications' folder.
+    pub(crate) fn app(&self, name: &str) -> PathBuf {
+        self.root.join("apps").join(name)
+    }
+
+    /// A file of that name in a folder that everybody may write to.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.root.join("scratch").join(name)
+    }
+
+    /// httpd's parent process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.httpd.id()
+    }
+
+    /// The main error log.
+    pub(crate) fn log(&self) -> Log {
+        Log::new(self.root.join("error.log"))
+    }
+
+    /// The log of a virtual host.
+    pub(crate) fn vhost_log(&self, name: &str) -> Log {
+        Log::new(self.root.join(format!("{name}.log")))
+    }
+
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address()).unwrap()
+    }
+
+    /// One request on a connection of its own.
+    #[track_caller]
+    pub(crate) fn request(&self, request: &Request) -> Response {
+        self.connect().exchange(request).unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.request(&Request::get(target))
+    }
+
+    /// The body of a page that must be a 200.
+    #[track_caller]
+    pub(crate) fn text(&self, target: &str) -> String {
+        self.get(target).expect(200).text()
+    }
+
+    /// Every process of the server but httpd's parent.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let mut found = Process::descendants(self.pid());
+        for process in Process::with_environment(&format!("{MARK}={}", self.root.display())) {
+            if process.pid != self.pid() && !found.contains(&process) {
+                found.push(process);
+            }
+        }
+        found
+    }
+
+    /// httpd's children that serve requests.
+    pub(crate) fn children(&self) -> Vec<Process> {
+        let httpd = Process::find(self.pid()).and_then(|parent| parent.executable());
+        self.processes()
+            .into_iter()
+            .filter(|process| process.is_child_of(self.pid()) && process.executable() == httpd)
+            .collect()
+    }
+
+    /// The supervisor of the daemons.
+    pub(crate) fn supervisor(&self) -> Option<Process> {
+        self.processes().into_iter().find(|process| process.name().starts_with("wsgi-supervisor"))
+    }
+
+    /// Sends httpd's parent a signal such as "USR1" (graceful restart).
+    pub(crate) fn signal(&self, signal: &str) {
+        if let Some(parent) = Process::find(self.pid()) {
+            parent.signal(signal);
+        }
+    }
+
+    /// Stops httpd as a service manager does and checks that nothing is left of it.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        let processes = self.processes();
+        self.signal("TERM");
+        self.wait_for_end(&processes);
+    }
+
+    /// Waits for the end of httpd and of `processes`, kills what is left and fails the test then.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self, processes: &[Process]) {
+        self.stopped = true;
+        let deadline = Instant::now() + PATIENCE;
+        let mut running = true;
+        let mut strays;
+        loop {
+            running = running && self.httpd.try_wait().unwrap().is_none();
+            strays = self.processes();
+            strays.extend(
+                processes
+                    .iter()
+                    .filter(|p| p.is_alive() && !strays.contains(p))
+                    .copied()
+                    .collect::<Vec<_>>(),
+            );
+            if (!running && strays.is_empty()) || Instant::now() > deadline {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let names: Vec<_> = strays.iter().map(|p| format!("{} {}", p.pid, p.name())).collect();
+        for process in &strays {
+            process.signal("KILL");
+        }
+        if running {
+            // The only process that is certainly ours: no number can be mistaken here.
+            let _ = self.httpd.kill();
+            let _ = self.httpd.wait();
+        }
+        assert!(!running, "httpd did not stop");
+        assert!(names.is_empty(), "left running after httpd's end: {names:?}");
+    }
+
+    /// Every log with its name, for the message of a failed test.
+    fn everything_logged(&self) -> String {
+        let mut text = String::new();
+        for name in self.logs.iter().map(String::as_str).chain(["console.log"]) {
+            let content = fs::read(self.root.join(name)).unwrap_or_default();
+            text.push_str(&format!("--- {name}\n{}", String::from_utf8_lossy(&content)));
+        }
+        text
+    }
+
+    fn examine_logs(&self) {
+        let names = self.logs.iter().map(String::as_str).chain(["console.log"]);
+        for log in names.map(|name| Log::new(self.root.join(name))) {
+            let crashes = log.crashes();
+            assert!(crashes.is_empty(), "traces of a crash: {crashes:#?}");
+            let undeclared = log.undeclared(&self.declared);
+            assert!(undeclared.is_empty(), "logged without the test's leave: {undeclared:#?}");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if settings().keep {
+            let kept = self.folder.take().map(TempDir::keep);
+            eprintln!("kept {kept:?}");
+        }
+        if thread::panicking() {
+            eprintln!("{}", self.everything_logged());
+            let processes = self.processes();
+            self.signal("TERM");
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < deadline && matches!(self.httpd.try_wait(), Ok(None)) {
+                thread::sleep(Duration::from_millis(10));
+            }
+            let _ = self.httpd.kill();
+            let _ = self.httpd.wait();
+            processes.iter().filter(|process| process.is_alive()).for_each(|p| p.signal("KILL"));
+            return;
+        }
+        if !self.stopped {
+            self.stop();
+        }
+        self.examine_logs();
+    }
+}
+
+/// The module where httpd's user can reach it: a repository below a private home is copied.
+fn reachable_module(root: &Path) -> PathBuf {
+    let module = &settings().module;
+    let open = |path: &Path| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
+    };
+    if settings().user.is_none() || module.ancestors().skip(1).all(open) {
+        return module.clone();
+    }
+    let copy = root.join("module");
+    fs::create_dir(&copy).unwrap();
+    copy_folder(module.parent().unwrap(), &copy);
+    copy.join(module.file_name().unwrap())
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir_all(&target).unwrap();
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+/// A free port below those that the kernel gives to clients.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 20_000 + (std::process::id() % 500) as u16 * 20;
+    (0..2000)
+        .map(|_| base + NEXT.fetch_add(1, Ordering::Relaxed))
+        .find(|&port| is_free(port).is_ok())
+        .expect("a free port")
+}
+
+fn is_free(port: u16) -> io::Result<()> {
+    TcpListener::bind(("127.0.0.1", port)).map(drop)
+}

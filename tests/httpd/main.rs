@@ -1,0 +1,19 @@
+//! The module in a real httpd, seen by real clients.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+
+mod applications;
+mod body;
+mod configuration;
+mod disconnect;
+mod environ;
+mod errors;
+mod faults;
+mod groups;
+mod karrigell;
+mod lifecycle;
+mod load;
+mod privileges;
+mod start_response;
+mod streaming;
