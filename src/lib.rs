@@ -10,9 +10,9 @@ mod apache;
 #[deny(unsafe_code)]
 mod child;
 #[deny(unsafe_code)]
-mod config;
+pub mod config;
 #[deny(unsafe_code)]
-mod directives;
+pub mod directives;
 #[deny(unsafe_code)]
 mod environ;
 #[deny(unsafe_code)]
@@ -24,7 +24,7 @@ mod lines;
 #[deny(unsafe_code)]
 mod parent;
 #[deny(unsafe_code)]
-mod route;
+pub mod route;
 #[deny(unsafe_code)]
 mod site;
 
@@ -53,6 +53,10 @@ struct Module;
 static CHILD: OnceLock<(&'static Settings, Child)> = OnceLock::new();
 
 impl Hooks for Module {
+    fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
+        site::check_config(pconf, server)
+    }
+
     fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
         site::post_config(pconf, server)
     }

@@ -125,10 +125,26 @@ impl Cleared for Site {
     }
 }
 
+/// Checks what only the whole configuration shows.
+pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
+    let mut globals = globals(pconf).borrow_mut();
+    let result = globals
+        .finish(&|id| server_name(server, id))
+        .and_then(|()| members(&globals, server).map(drop));
+    report(server, result)
+}
+
 /// Makes a site of what the directives left, and runs it unless this pass only
 /// checks the configuration.
 pub(crate) fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
-    match make(pconf, server) {
+    if mpm::is_first_pass() {
+        return Status::OK;
+    }
+    report(server, make(pconf, server))
+}
+
+fn report(server: Server<'static>, result: Result<(), Vec<String>>) -> Status {
+    match result {
         Ok(()) => Status::OK,
         Err(errors) => {
             for error in errors {
@@ -140,30 +156,26 @@ pub(crate) fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Stat
 }
 
 fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>> {
-    let mut globals = globals(pconf).take();
-    globals.finish(&|id| server_name(server, id))?;
-    let one = |error: String| vec![error];
-    let process_pool =
-        server.process_pool().ok_or("MWR1611: httpd has no process pool").map_err(|e| one(e.into()))?;
+    let globals = globals(pconf).take();
+    let missing = |what: &str| vec![format!("MWR1611: {what} is unknown")];
+    let process_pool = server.process_pool().ok_or_else(|| missing("httpd's pool"))?;
     let directory = parent::directory(hooks::module_path())
-        .ok_or("MWR1612: the directory of mod_wsgi.so is unknown")
-        .map_err(|e| one(e.into()))?;
+        .ok_or_else(|| missing("the directory of mod_wsgi.so"))?;
     let mpm = mpm::mpm();
-    let (members, timeouts) = members(&mut globals, server, &mpm)?;
-    if mpm::is_first_pass() {
-        return Ok(());
-    }
+    let mut members = members(&globals, server)?;
+    members.extend(implicit_member(&globals, server, &mpm));
     for notice in &globals.notices {
         server.log(Level::Info, format_args!("{}: {}", notice.place, notice.text));
     }
     let version = env!("CARGO_PKG_VERSION");
     let component = format!("mod_wsgi/{version}");
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
+    let timeouts = members.iter().map(|(member, timeouts)| (member.group.name.clone(), *timeouts));
     let site = Site {
-        settings: Settings { globals, timeouts },
+        settings: Settings { timeouts: timeouts.collect(), globals },
         begin: begin(&directory, &mpm, version),
         directory,
-        members,
+        members: members.into_iter().map(|(member, _)| member).collect(),
         server,
         pconf,
         supervisor: Supervisor::of(process_pool),
@@ -171,7 +183,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
     pconf.on_clear(site);
-    site.run().map_err(one)
+    site.run().map_err(|error| vec![error])
 }
 
 fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
@@ -188,40 +200,37 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
     }
 }
 
-/// The process groups as the supervisor runs them, the implicit one last.
+/// The process groups of WSGIDaemonProcess as the supervisor runs them.
 fn members(
-    globals: &mut Globals,
+    globals: &Globals,
     server: Server<'static>,
-    mpm: &Mpm,
-) -> Result<(Vec<Member>, HashMap<String, Timeouts>), Vec<String>> {
+) -> Result<Vec<(Member, Timeouts)>, Vec<String>> {
     let mut members = Vec::new();
-    let mut timeouts = HashMap::new();
     let mut errors = Vec::new();
     for group in globals.groups() {
         match member(globals, group, server) {
-            Ok((member, waits)) => {
-                members.push(member);
-                timeouts.insert(group.name.clone(), waits);
-            }
+            Ok(member) => members.push(member),
             Err(error) => errors.push(error),
         }
     }
-    if !globals.restrict_embedded {
-        let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
-        let shape =
-            config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let implicit = DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1));
-        match member(globals, &implicit, server) {
-            Ok((member, waits)) => {
-                members.push(member);
-                timeouts.insert(String::new(), waits);
-            }
-            // Nobody may use it: then it is no reason not to start.
-            Err(error) => server.log(Level::Info, error),
-        }
+    if errors.is_empty() { Ok(members) } else { Err(errors) }
+}
+
+/// The group of the empty name, which is there unless WSGIRestrictEmbedded is On.
+fn implicit_member(
+    globals: &Globals,
+    server: Server<'static>,
+    mpm: &Mpm,
+) -> Option<(Member, Timeouts)> {
+    if globals.restrict_embedded {
+        return None;
     }
-    if errors.is_empty() { Ok((members, timeouts)) } else { Err(errors) }
+    let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
+    let shape = config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let group = DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1));
+    // Nobody may use it: then an error is no reason not to start.
+    member(globals, &group, server).map_err(|error| server.log(Level::Info, error)).ok()
 }
 
 fn member(

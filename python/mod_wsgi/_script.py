@@ -31,7 +31,8 @@ def load(path):
     return module.__dict__
 
 
-def describe(error):
-    """The traceback of ``error`` and of what caused it, as UTF-8."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
+def describe(error, frames=None):
+    """The traceback of ``error`` and of what caused it, as UTF-8; ``frames`` if
+    the exception was never caught by Python code and does not have them yet."""
+    lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
     return "".join(lines).encode("utf-8", "backslashreplace")

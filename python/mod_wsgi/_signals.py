@@ -3,6 +3,7 @@
 import functools
 import os
 import signal
+import threading
 import traceback
 
 import mod_wsgi
@@ -33,19 +34,30 @@ def install(native):
         signal.signal(number, recycle)
     for number in _EVENTS:
         signal.signal(number, event)
-    os.register_at_fork(after_in_child=functools.partial(_forget, native, signal.signal))
+    _watch_forks(native, signal.signal)
 
 
-def _forget(native, set_handler):
-    """Makes a process that the application forked an ordinary one."""
-    native.set_forked()
-    try:
+def _watch_forks(native, set_handler):
+    """Makes a process that the application forks an ordinary one. Its signals
+    wait until then: Python forgets those that come between fork and now."""
+    local = threading.local()
+
+    def before():
+        local.mask = signal.pthread_sigmask(signal.SIG_BLOCK, tuple(_RECYCLE) + _EVENTS)
+
+    def after_in_parent():
+        signal.pthread_sigmask(signal.SIG_SETMASK, local.mask)
+
+    def after_in_child():
+        native.set_forked()
         signal.set_wakeup_fd(-1)
         for number in tuple(_RECYCLE) + _EVENTS:
             set_handler(number, signal.SIG_DFL)
         set_handler(signal.SIGINT, signal.default_int_handler)
-    except ValueError:
-        pass  # forked in a way that leaves this thread without the right to
+        signal.pthread_sigmask(signal.SIG_SETMASK, local.mask)
+
+    os.register_at_fork(before=before, after_in_parent=after_in_parent,
+                        after_in_child=after_in_child)
 
 
 def restrict(native):

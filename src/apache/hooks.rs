@@ -14,10 +14,11 @@ use super::{Status, sys};
 
 /// What the module does at each hook. Names are httpd's.
 pub(crate) trait Hooks {
-    /// The configuration has been read. *Runs in:* the parent, on each pass.
-    ///
-    /// # Errors
-    /// The configuration can't be run: the error was logged, httpd stops.
+    /// The configuration has been read: is it right? *Runs in:* the parent, on each
+    /// pass and for `httpd -t`. Anything but OK stops httpd; why was logged.
+    fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status;
+    /// The configuration is to be run. *Runs in:* the parent, on each pass. Anything
+    /// but OK stops httpd; why was logged.
     fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status;
     /// A child has been forked. *Runs in:* the child, before its threads start.
     fn child_init(server: Server<'static>);
@@ -74,6 +75,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) 
     let none = std::ptr::null();
     // SAFETY: httpd is loading the module; it withdraws the hooks before it unloads it.
     unsafe {
+        sys::ap_hook_check_config(Some(check_config::<H>), none, none, MIDDLE);
         sys::ap_hook_post_config(Some(post_config::<H>), none, none, MIDDLE);
         sys::ap_hook_child_init(Some(child_init::<H>), none, none, MIDDLE);
         sys::ap_hook_end_generation(Some(end_generation::<H>), none, none, MIDDLE);
@@ -87,20 +89,41 @@ pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) 
     }
 }
 
+unsafe extern "C" fn check_config<H: Hooks>(
+    pconf: *mut sys::apr_pool_t,
+    _plog: *mut sys::apr_pool_t,
+    _ptemp: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    // SAFETY: the hook's contract.
+    unsafe { with_configuration(pconf, server, H::check_config) }
+}
+
 unsafe extern "C" fn post_config<H: Hooks>(
     pconf: *mut sys::apr_pool_t,
     _plog: *mut sys::apr_pool_t,
     _ptemp: *mut sys::apr_pool_t,
     server: *mut sys::server_rec,
 ) -> c_int {
+    // SAFETY: the hook's contract.
+    unsafe { with_configuration(pconf, server, H::post_config) }
+}
+
+/// # Safety
+/// Both must be arguments of a hook that httpd runs for a whole configuration.
+unsafe fn with_configuration(
+    pconf: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+    hook: fn(Pool<'static>, Server<'static>) -> Status,
+) -> c_int {
     guard(|| {
         let (Some(pconf), Some(server)) = (NonNull::new(pconf), NonNull::new(server)) else {
             return Status::INTERNAL_SERVER_ERROR;
         };
         // SAFETY: both live until the configuration is thrown away, and then so is
-        // everything that this hook leaves behind: it is kept in pconf.
+        // everything that the hook leaves behind: it is kept in pconf.
         let (pconf, server) = unsafe { (Pool::new(pconf), Server::new(server)) };
-        H::post_config(pconf, server)
+        hook(pconf, server)
     })
     .0
 }

@@ -20,17 +20,17 @@ fn mistakes_in_directives_stop_httpd_with_the_directives_name() {
         "WSGIDaemonProcess app processes=0",
         "WSGIDaemonProcess app threads=-1",
         "WSGIDaemonProcess app\nWSGIDaemonProcess app",
-        "WSGIDaemonProcess app user=no-such-user",
-        "WSGIDaemonProcess app group=no-such-group",
         "WSGIScriptAlias /only-a-url",
         "WSGIScriptAlias / {apps}/hello.wsgi colour=green",
-        "WSGIScriptAliasMatch ^/(unclosed {apps}/hello.wsgi",
         "WSGIPassAuthorization Maybe",
         "WSGIScriptAlias / {apps}/hello.wsgi process-group=later application-group=x",
     ];
     for line in lines {
         refused(line, &["WSGI"]);
     }
+    refused("WSGIScriptAliasMatch ^/(unclosed {apps}/hello.wsgi", &["egular expression"]);
+    refused("WSGIDaemonProcess app user=no-such-user", &["no-such-user"]);
+    refused("WSGIDaemonProcess app group=no-such-group", &["no-such-group"]);
 }
 
 #[test]
@@ -104,14 +104,16 @@ fn directives_that_mod_wsgi_6_removed_still_load() {
 #[test]
 fn the_shipped_configurations_load() {
     ours_only!("they are written for this module");
+    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
     let shipped = settings().repository.join("apache-conf");
-    for name in ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"]
-    {
+    let names =
+        ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"];
+    for name in names {
         let text = std::fs::read_to_string(shipped.join(name)).unwrap();
         let server = Config::new()
-            .line("Define SITE {apps}\nDefine VENV /usr")
-            .line(&text)
+            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.display()))
             .mount("/test", "hello.wsgi")
+            .line(&text)
             .start();
         assert_eq!(server.text("/test"), "Hello, World!\n", "{name}");
     }

@@ -90,7 +90,7 @@ fn a_daemon_killed_in_the_middle_of_a_response_breaks_it_off() {
     let visitor = gate.visitor();
     Process::find(visitor.pid()).unwrap().signal("KILL");
     assert_eq!(connection.body(&head).unwrap_err().received, b"first");
-    assert!(connection.is_closed());
+    assert!(connection.closed());
     capacity_is(&server, 15);
 }
 

@@ -51,11 +51,9 @@ fn what_wsgi_forbids_is_a_500_with_a_traceback() {
             "'200 OK', [('', 'b')]",
             "'200 OK', [('A B', 'c')]",
             "'200 OK', [('A\\r\\nB', 'c')]",
-            "'200 OK', [('A\\0', 'c')]",
             "'200 OK', [('A', 'b\\rc')]",
             "'200 OK', [('A', 'b\\nc')]",
             "'200 OK', [('A', 'b\\r\\nSet-Cookie: evil=1')]",
-            "'200 OK', [('A', 'b\\0c')]",
             "'200 OK', [('A', '\\u20ac')]",
             "'200 OK', [('\\u20ac', 'b')]",
             "'200 OK', [], 'no tuple'",
@@ -64,13 +62,15 @@ fn what_wsgi_forbids_is_a_500_with_a_traceback() {
 }
 
 #[test]
-fn names_with_colons_and_lengths_that_are_no_numbers_are_refused() {
-    ours_only!("mod_wsgi lets a colon in a name and some odd lengths pass");
+fn nul_bytes_colons_in_names_and_lengths_that_are_no_numbers_are_refused() {
+    ours_only!("mod_wsgi lets them pass");
     let server = Config::serving("program.wsgi", "").expect_errors().start();
     refuse_each(
         &server,
         &[
             "'200 a\\0b', []",
+            "'200 OK', [('A\\0', 'c')]",
+            "'200 OK', [('A', 'b\\0c')]",
             "'200 OK', [('A:B', 'c')]",
             "'200 OK', [('A:', 'c')]",
             "'200 OK', [('Content-Length', 'four')]",

@@ -164,7 +164,7 @@ fn a_broken_off_response_never_looks_complete() {
     let head = connection.head().unwrap();
     let error = connection.body(&head).unwrap_err();
     assert_eq!(error.received, b"first", "{}", error.cause);
-    assert!(connection.is_closed());
+    assert!(connection.closed());
     log.wait_for("in the middle");
 }
 
@@ -183,7 +183,7 @@ fn a_body_shorter_than_announced_closes_the_connection() {
     connection.send(&Request::get(&target)).unwrap();
     let head = connection.head().unwrap();
     assert_eq!(connection.body(&head).unwrap_err().received, b"short");
-    assert!(connection.is_closed());
+    assert!(connection.closed());
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub fn local_time(seconds: i64) -> Option<LocalTime> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use super::local_time;
 
     #[test]

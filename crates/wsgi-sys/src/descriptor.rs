@@ -31,6 +31,7 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use std::fs::File;
     use std::os::fd::AsRawFd;
 

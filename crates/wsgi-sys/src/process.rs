@@ -10,9 +10,10 @@ use std::ffi::{CString, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -161,11 +162,16 @@ pub struct Process {
     pub pidfd: OwnedFd,
 }
 
+/// How long [`launch`] waits for the program to run: a working directory on a
+/// dead file server must not stop the caller for good.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Starts a program: fork and exec.
 ///
 /// `descriptors[i]` becomes descriptor i of the process; those of 0 to 2 that
 /// are not given are `/dev/null`; no other one is open. Signal dispositions and
-/// mask are those of a fresh process. Returns when the program runs.
+/// mask are those of a fresh process. Returns when the program runs, or after
+/// five seconds: a step that fails later shows as exit status 127.
 ///
 /// # Errors
 /// The step that failed; nothing is left of the process then.
@@ -178,8 +184,8 @@ pub fn launch(launch: &Launch, descriptors: &[BorrowedFd<'_>]) -> Result<Process
 
     // No handler of the caller's may run in the child: all signals wait until
     // their dispositions are reset.
-    let mut mask = SigSet::empty();
-    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut mask))
+    let mask = SigSet::all()
+        .thread_swap_mask(SigmaskHow::SIG_SETMASK)
         .map_err(|error| failed(error.into()))?;
     // SAFETY: the child calls nothing but `child::run`, which keeps to what is
     // safe after a fork and never returns.
@@ -188,7 +194,7 @@ pub fn launch(launch: &Launch, descriptors: &[BorrowedFd<'_>]) -> Result<Process
         child::run(&mut prepared, reporter.as_raw_fd());
     }
     let fork_error = io::Error::last_os_error();
-    let _ = nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None);
+    let _ = mask.thread_set_mask();
     if forked < 0 {
         return Err(failed(fork_error));
     }
@@ -274,8 +280,14 @@ fn close_singly() -> Option<i32> {
     Some(open.unwrap_or(65_536).saturating_add(64))
 }
 
-/// What the child says: nothing if the program runs.
+/// What the child says: nothing if the program runs, or if a step takes long.
 fn report(reports: OwnedFd) -> Option<LaunchError> {
+    if matches!(
+        crate::socket::wait_readable(&[reports.as_fd()], Some(PATIENCE)).as_deref(),
+        Ok([false])
+    ) {
+        return None;
+    }
     let mut said = Vec::with_capacity(child::REPORT);
     if let Err(error) = File::from(reports).take(child::REPORT as u64).read_to_end(&mut said) {
         return Some(LaunchError { step: Step::Fork, error });

@@ -32,12 +32,10 @@ fn obtain(table: &Table, pool: PoolRef, lease: u32) -> (Reservation, Option<u64>
             other => panic!("{other:?}"),
         }
         let Some(ticket) = table.enqueue(pool, lease) else { continue };
-        loop {
-            match table.wait(ticket, lease, Duration::from_secs(5)) {
-                Waited::Granted(reservation) => return (reservation, Some(ticket.number)),
-                Waited::Stale => break,
-                other => panic!("{other:?} for ticket {}", ticket.number),
-            }
+        match table.wait(ticket, lease, Duration::from_secs(5)) {
+            Waited::Granted(reservation) => return (reservation, Some(ticket.number)),
+            Waited::Stale => {}
+            other => panic!("{other:?} for ticket {}", ticket.number),
         }
     }
     panic!("no slot after many attempts");
@@ -95,6 +93,29 @@ fn no_slot_is_held_twice_and_none_is_lost() {
 }
 
 #[test]
+fn hundreds_of_pools_take_little_memory() {
+    let (memory, table) = Table::create().unwrap();
+    let (processes, threads) = (10, 15);
+    for index in 0..200 {
+        let shape = PoolShape {
+            first_process: index * processes,
+            processes,
+            first_slot: index * processes * threads,
+            threads,
+            ..PoolShape::default()
+        };
+        let pool = table.open_pool(index, &shape);
+        table.free_slot(pool, shape.first_slot, 1);
+        let ticket = table.enqueue(pool, 1).unwrap();
+        table.cancel(ticket, 1);
+    }
+    table.void_lease(1);
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&File::from(memory).metadata().unwrap());
+    let kibibytes = blocks / 2;
+    assert!(kibibytes < 3_072, "{kibibytes} KiB");
+}
+
+#[test]
 fn a_supervisor_that_drains_and_refills_loses_nothing() {
     let table = Table::create().unwrap().1;
     let pool = ready_pool(&table, 2, 2);
@@ -106,7 +127,7 @@ fn a_supervisor_that_drains_and_refills_loses_nothing() {
             scope.spawn(move || {
                 while Instant::now() < end {
                     let (reservation, _) = obtain(table, pool, lease);
-                    if reservation.epoch % 7 == 0 && lease % 2 == 0 {
+                    if reservation.epoch % 7 == 0 && lease.is_multiple_of(2) {
                         assert!(table.break_slot(reservation.slot, reservation.epoch, lease));
                     } else {
                         table.release(pool, reservation, lease);
@@ -173,7 +194,7 @@ fn contender() {
                     mark += 1;
                     let note = Note { method: b"", host: b"", uri: b"", client: b"", since: mark };
                     table.describe(reservation, &note);
-                    if mark % 4 == 0 {
+                    if mark.is_multiple_of(4) {
                         std::thread::sleep(Duration::from_micros(50));
                     }
                     // Only its holder writes a slot's note.
@@ -242,6 +263,48 @@ fn processes_killed_at_any_instruction_cost_no_slot() {
     for _ in 0..SLOTS {
         assert!(matches!(table.reserve(pool, lease), Attempt::Reserved(_)));
     }
+}
+
+#[test]
+fn scribbled_memory_neither_crashes_nor_hangs() {
+    let (memory, table) = Table::create().unwrap();
+    let file = File::from(memory);
+    let pool = ready_pool(&table, 2, 2);
+    let mut random = 1_u64;
+    let mut next = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random.rotate_left(20)
+    };
+    let begin = Instant::now();
+    for round in 0..6 {
+        // The header's ranges, the leases, pools, processes and words; from the
+        // third round on all numbers are small, and thus often plausible.
+        let noise: Vec<u8> = (0..700_000)
+            .flat_map(|_| (if round < 2 { next() } else { next() >> (next() % 64) }).to_le_bytes())
+            .collect();
+        std::os::unix::fs::FileExt::write_at(&file, &noise, 16).unwrap();
+        for index in 0..4 {
+            for serial in [0, 1, pool.serial] {
+                let pool = PoolRef { index, serial };
+                let _ = table.reserve(pool, 3);
+                if let Some(ticket) = table.enqueue(pool, 3) {
+                    let _ = table.wait(ticket, 3, Duration::from_millis(1));
+                    let _ = table.cancel(ticket, 3);
+                }
+                table.dispatch(pool);
+                table.release(pool, Reservation { slot: 1, epoch: 0 }, 3);
+            }
+            let _ = (table.pool(index), table.waiting(index), table.note(index));
+            let _ = (table.process(index), table.slot(index), table.retire_slot(index));
+            table.set_process(index, ProcessState::Starting, 1, 1);
+        }
+        let _ = (table.open_lease(), table.void_lease(3).len());
+    }
+    // A new pool in the place works.
+    let pool = ready_pool(&table, 2, 2);
+    let lease = table.open_lease().unwrap_or(SUPERVISOR_LEASE);
+    assert!(matches!(table.reserve(pool, lease), Attempt::Reserved(_)));
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }
 
 /// `cargo test --release -p wsgi-sys --test table -- --ignored --nocapture`

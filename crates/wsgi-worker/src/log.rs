@@ -78,7 +78,7 @@ pub(crate) fn log(py: Python<'_>, level: u8, text: &[u8]) {
 pub(crate) fn exception(py: Python<'_>, message: &str, error: &PyErr) {
     let traceback = py
         .import("mod_wsgi._script")
-        .and_then(|module| module.call_method1("describe", (error.value(py),)))
+        .and_then(|module| module.call_method1("describe", (error.value(py), error.traceback(py))))
         .and_then(|text| text.extract::<Vec<u8>>())
         .unwrap_or_else(|_| error.to_string().into_bytes());
     let mut text = message.as_bytes().to_vec();

@@ -264,7 +264,7 @@ impl Connection {
     }
 
     /// True if the server has closed the connection (waits for it to do one thing or the other).
-    pub(crate) fn is_closed(&mut self) -> bool {
+    pub(crate) fn closed(&mut self) -> bool {
         self.stream.fill_buf().map_or(true, <[u8]>::is_empty)
     }
 

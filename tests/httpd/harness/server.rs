@@ -278,10 +278,7 @@ impl Drop for Server {
 /// The module where httpd's user can reach it: a repository below a private home is copied.
 fn reachable_module(root: &Path) -> PathBuf {
     let module = &settings().module;
-    let open = |path: &Path| {
-        fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
-    };
-    if settings().user.is_none() || module.ancestors().skip(1).all(open) {
+    if settings().can_be_reached(module) {
         return module.clone();
     }
     let copy = root.join("module");

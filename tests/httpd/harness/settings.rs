@@ -1,5 +1,6 @@
 //! What the environment says about the suite: which module, MPM and Python, whose httpd.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -80,6 +81,16 @@ impl Settings {
             apps: repository.join("tests/apps"),
             repository,
         }
+    }
+}
+
+impl Settings {
+    /// True if httpd's user can get at the file: everybody may pass the folders above it.
+    pub(crate) fn can_be_reached(&self, path: &Path) -> bool {
+        let open = |path: &Path| {
+            fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
+        };
+        self.user.is_none() || path.ancestors().skip(1).all(open)
     }
 }
 

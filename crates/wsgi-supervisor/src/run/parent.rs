@@ -86,7 +86,11 @@ impl Office {
             }
             ToSupervisor::GenerationEnded(ended) => {
                 let groups = &self.setting.groups;
-                self.logs.retain(|name| groups.iter().any(|group| group == name));
+                let workers = &self.workers;
+                self.logs.retain(|name| {
+                    groups.iter().any(|group| group == name)
+                        || workers.values().any(|worker| worker.group == name)
+                });
                 Event::GenerationEnded(ended.generation)
             }
             ToSupervisor::Stop(_) => Event::Stop,

@@ -35,7 +35,7 @@ pub(super) fn end(exit: Option<Exit>, asked: bool, age: Millis, served: u64, bus
             format!("{} (it exceeded cpu-time-limit)", Exit::Signal(signal, false))
         }
         Some(exit) => exit.to_string(),
-        None => "status unknown, as an earlier supervisor had started it".to_owned(),
+        None => "with a status that only the supervisor which started it could know,".to_owned(),
     };
     let requests = match served {
         1 => "1 request".to_owned(),

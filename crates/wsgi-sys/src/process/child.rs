@@ -86,9 +86,11 @@ pub(super) fn run(prepared: &mut Prepared, reporter: c_int) -> ! {
     let Err((step, code)) = become_program(prepared, &mut reporter);
     let mut report = [step as u8, 0, 0, 0, 0];
     report[1..].copy_from_slice(&code.to_ne_bytes());
-    // SAFETY: writes from a buffer of that length to a descriptor of ours, then
-    // ends the process without any handler of the caller's.
+    // SAFETY: writes from a buffer of that length to a descriptor of ours, whose
+    // reader may have lost patience; then ends the process without any handler
+    // of the caller's.
     unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::write(reporter, report.as_ptr().cast(), report.len());
         libc::_exit(FAILED)
     }

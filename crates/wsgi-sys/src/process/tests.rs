@@ -170,6 +170,48 @@ fn the_identity_is_dropped_for_good() {
 }
 
 #[test]
+fn the_root_directory_is_changed_before_the_program_is_looked_up() {
+    if !is_root("the_root_directory_is_changed_before_the_program_is_looked_up") {
+        return;
+    }
+    let cage = tempfile::tempdir().unwrap();
+    let error = shell("", |plan| plan.chroot = Some(cage.path().into())).unwrap_err();
+    assert_eq!((error.step, error.error.kind()), (Step::Exec, io::ErrorKind::NotFound));
+    let (text, _) = shell("pwd", |plan| plan.chroot = Some("/".into())).unwrap();
+    assert_eq!(text, "/\n");
+}
+
+#[test]
+fn the_parent_s_end_is_the_process_s_end() {
+    let root = nix::unistd::geteuid().is_root();
+    let (output, end) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+    let plan = Launch {
+        program: "/bin/sleep".into(),
+        arguments: vec!["60".into()],
+        identity: root.then(|| Drop { uid: 12_345, gid: 23_456, groups: Vec::new() }),
+        parent_death_signal: Some(libc::SIGKILL),
+        ..Launch::default()
+    };
+    // SAFETY: the C library's allocator works after a fork; the child ends
+    // without the test harness's handlers.
+    let parent = unsafe { libc::fork() };
+    if parent == 0 {
+        let started = launch(&plan, &[end.as_fd(), end.as_fd()]);
+        // SAFETY: as above.
+        unsafe { libc::_exit(i32::from(started.is_err())) };
+    }
+    drop(end);
+    // The end of the stream comes when the sleeper is gone.
+    let ended = socket::wait_readable(&[output.as_fd()], Some(Duration::from_secs(10)));
+    assert_eq!(ended.unwrap(), [true]);
+    let exit = (0..2_000).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        reap(parent).unwrap()
+    });
+    assert_eq!(exit, Some(Exit::Status(0)));
+}
+
+#[test]
 fn root_is_no_identity() {
     let error = shell("", |plan| {
         plan.identity = Some(Drop { uid: 0, gid: 5, groups: Vec::new() });

@@ -3,7 +3,7 @@
 //! All zeros is a valid, empty table: a new memfd needs no initialisation, and
 //! what no pool uses costs no memory.
 
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use super::notes::NoteRecord;
 use super::word::{EntryCell, WordCell};
@@ -23,7 +23,12 @@ pub(super) struct Shared {
     processes: [ProcessRecord; MAX_PROCESSES as usize],
     /// Eight bytes apart: a search runs over few cache lines.
     pub(super) words: [WordCell; MAX_SLOTS as usize],
-    slots: [SlotRecord; MAX_SLOTS as usize],
+    /// The process entry that each slot belongs to. These and the counters are
+    /// apart from the notes, as a pool that runs nothing needs no note's memory.
+    pub(super) owners: [AtomicU32; MAX_SLOTS as usize],
+    /// Requests, counted by whoever holds the slot.
+    pub(super) served: [AtomicU64; MAX_SLOTS as usize],
+    notes: [NoteRecord; MAX_SLOTS as usize],
     rings: [[EntryCell; MAX_TICKETS as usize]; MAX_POOLS as usize],
 }
 
@@ -73,17 +78,7 @@ pub(super) struct ProcessRecord {
     pub(super) threads: AtomicU32,
 }
 
-/// What belongs to a slot besides its word.
-#[repr(C, align(64))]
-pub(super) struct SlotRecord {
-    pub(super) pool: AtomicU32,
-    pub(super) process: AtomicU32,
-    /// Written by whoever holds the slot.
-    pub(super) served: AtomicU64,
-    pub(super) note: NoteRecord,
-}
-
-const _: () = assert!(size_of::<SlotRecord>() == 512);
+const _: () = assert!(size_of::<NoteRecord>() == 512);
 const _: () = assert!(size_of::<ProcessRecord>() == 32);
 const _: () = assert!(size_of::<WordCell>() == 8 && size_of::<EntryCell>() == 8);
 
@@ -104,8 +99,13 @@ impl Shared {
         self.words.get(slot as usize)
     }
 
-    pub(super) fn slot(&self, slot: u32) -> Option<&SlotRecord> {
-        self.slots.get(slot as usize)
+    /// The process entry that the slot belongs to.
+    pub(super) fn owner(&self, slot: u32) -> Option<&ProcessRecord> {
+        self.process(self.owners.get(slot as usize)?.load(Relaxed))
+    }
+
+    pub(super) fn note(&self, slot: u32) -> Option<&NoteRecord> {
+        self.notes.get(slot as usize)
     }
 
     /// The place in a pool's ring where the ticket belongs.
@@ -192,7 +192,6 @@ pub(super) struct Bytes<const WORDS: usize> {
 
 impl<const WORDS: usize> Bytes<WORDS> {
     pub(super) fn write(&self, bytes: &[u8]) {
-        use std::sync::atomic::Ordering::Relaxed;
         let bytes = &bytes[..bytes.len().min(WORDS * 8)];
         self.length.store(bytes.len() as u64, Relaxed);
         for (word, chunk) in self.words.iter().zip(bytes.chunks(8)) {
@@ -203,7 +202,6 @@ impl<const WORDS: usize> Bytes<WORDS> {
     }
 
     pub(super) fn read(&self) -> Vec<u8> {
-        use std::sync::atomic::Ordering::Relaxed;
         let length = usize::try_from(self.length.load(Relaxed)).unwrap_or(0).min(WORDS * 8);
         let words = self.words.iter().take(length.div_ceil(8));
         let mut bytes: Vec<u8> = words.flat_map(|word| word.load(Relaxed).to_ne_bytes()).collect();

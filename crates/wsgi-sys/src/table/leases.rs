@@ -10,6 +10,10 @@ use super::{MAX_LEASES, Reservation, SUPERVISOR_LEASE, Table};
 const VOID: u32 = 0;
 const OPEN: u32 = 1;
 
+/// Slots just handed over whose queues one sweep searches for the ticket; those
+/// beyond count as orphans, which costs their waiters a new attempt.
+const ORPHAN_CHECKS: u32 = 1_024;
+
 impl Table {
     /// A new lease, for a child that has registered; None if all are taken.
     /// Numbers come in turn, so that one is reused as late as possible.
@@ -44,8 +48,9 @@ impl Table {
         for pool in shared.pool_indices() {
             self.sweep_tickets(pool, lease);
         }
-        let broken =
-            shared.slot_indices().filter_map(|slot| self.sweep_slot(slot, lease)).collect();
+        let mut checks = ORPHAN_CHECKS;
+        let sweep = |slot| self.sweep_slot(slot, lease, &mut checks);
+        let broken = shared.slot_indices().filter_map(sweep).collect();
         for pool in shared.pool_indices() {
             self.place(pool, None, SUPERVISOR_LEASE);
         }
@@ -53,7 +58,7 @@ impl Table {
     }
 
     /// Takes a slot from a dead lease; Some if its channel is in doubt.
-    fn sweep_slot(&self, slot: u32, dead: u32) -> Option<Reservation> {
+    fn sweep_slot(&self, slot: u32, dead: u32, checks: &mut u32) -> Option<Reservation> {
         let word = self.shared().word(slot)?;
         // Again if it changed: into the dead one's hands it can come only once.
         for _ in 0..4 {
@@ -70,7 +75,7 @@ impl Table {
                 }
                 // Nothing was sent over its channel yet. To a living lease: an
                 // orphan if no ticket tells it so, as the dead one was about to.
-                Hold::Handed if seen.lease() == dead || self.is_orphan(slot, seen) => {
+                Hold::Handed if seen.lease() == dead || self.is_orphan(slot, seen, checks) => {
                     word.change(seen, Word::free(epoch));
                 }
                 _ => return None,
@@ -82,9 +87,13 @@ impl Table {
     /// Whether nobody knows that the slot was handed over. A living process may
     /// be just about to tell: then it and the waiter find that the slot is gone,
     /// and the waiter begins anew.
-    fn is_orphan(&self, slot: u32, seen: Word) -> bool {
-        let owner = self.shared().slot(slot).map_or(0, |slot| slot.pool.load(Relaxed));
-        !self.is_granted(owner, slot, seen.lease())
+    fn is_orphan(&self, slot: u32, seen: Word, checks: &mut u32) -> bool {
+        if *checks == 0 {
+            return true;
+        }
+        *checks -= 1;
+        let owner = self.shared().owner(slot).map(|process| process.pool.load(Relaxed));
+        !owner.is_some_and(|pool| self.is_granted(pool, slot, seen.lease()))
     }
 
     /// Whether the number can be a holder's.

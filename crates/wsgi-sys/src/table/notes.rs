@@ -8,14 +8,14 @@ use super::layout::Bytes;
 use super::{Note, Reservation, SlotNote, Table};
 
 /// A note in the shared memory. The sequence is odd during a write.
-#[repr(C)]
+#[repr(C, align(64))]
 pub(super) struct NoteRecord {
     sequence: AtomicU64,
     since: AtomicU64,
     method: Bytes<2>,
     client: Bytes<6>,
     host: Bytes<15>,
-    uri: Bytes<33>,
+    uri: Bytes<35>,
 }
 
 impl Table {
@@ -23,11 +23,11 @@ impl Table {
     pub fn describe(&self, reservation: Reservation, note: &Note<'_>) {
         let shared = self.shared();
         let holds = shared.word(reservation.slot).map(|word| word.load().epoch());
-        let Some(slot) = shared.slot(reservation.slot).filter(|_| holds == Some(reservation.epoch))
+        let Some(record) =
+            shared.note(reservation.slot).filter(|_| holds == Some(reservation.epoch))
         else {
             return;
         };
-        let record = &slot.note;
         // A writer that died in the middle has left it odd.
         let writing = record.sequence.load(Relaxed) | 1;
         record.sequence.store(writing, Relaxed);
@@ -42,7 +42,7 @@ impl Table {
 
     /// What the slot ran last; None if nothing yet, or if it is being written.
     pub fn note(&self, slot: u32) -> Option<SlotNote> {
-        let record = &self.shared().slot(slot)?.note;
+        let record = self.shared().note(slot)?;
         for _ in 0..3 {
             let before = record.sequence.load(Acquire);
             if before == 0 {

@@ -17,6 +17,7 @@ impl Table {
     pub fn open_pool(&self, index: u32, shape: &PoolShape) -> PoolRef {
         let shared = self.shared();
         self.close_pool(index);
+        self.mend_queue(index);
         let Some(record) = shared.pool(index) else {
             return PoolRef { index, serial: 0 };
         };
@@ -42,10 +43,8 @@ impl Table {
             }
             for slot in first_slot..first_slot + threads {
                 self.clear_slot(slot);
-                if let Some(slot) = shared.slot(slot) {
-                    slot.pool.store(index, Relaxed);
-                    slot.process.store(process, Relaxed);
-                    slot.served.store(0, Relaxed);
+                if let Some(owner) = shared.owners.get(slot as usize) {
+                    owner.store(process, Relaxed);
                 }
             }
         }
@@ -101,8 +100,8 @@ impl Table {
         if state == ProcessState::Starting {
             let first = entry.first_slot.load(Relaxed).min(MAX_SLOTS);
             let end = first.saturating_add(entry.threads.load(Relaxed)).min(MAX_SLOTS);
-            for slot in (first..end).filter_map(|slot| shared.slot(slot)) {
-                slot.served.store(0, Relaxed);
+            for served in &shared.served[first as usize..end as usize] {
+                served.store(0, Relaxed);
             }
         }
         entry.pid.store(pid, SeqCst);

@@ -215,11 +215,14 @@ impl Table {
         let Some(record) = shared.pool(pool) else { return 0 };
         for _ in 0..ROUNDS {
             let head = record.queue.head.load(SeqCst);
-            let over = head != record.queue.tail.load(SeqCst)
+            let length = record.queue.tail.load(SeqCst).wrapping_sub(head);
+            // Between head and tail every entry is published: if this one is
+            // not, the head has moved meanwhile, or somebody scribbled on it.
+            let over = (1..=u64::from(MAX_TICKETS)).contains(&length)
                 && shared
                     .entry(pool, head)
                     .map(EntryCell::load)
-                    .is_some_and(|seen| seen.is(head) && seen.is_over());
+                    .is_some_and(|seen| !seen.is(head) || seen.is_over());
             if !over {
                 return head;
             }
@@ -286,6 +289,15 @@ impl Table {
             } else if seen.stage() == Stage::Granted {
                 entry.wake();
             }
+        }
+    }
+
+    /// Empties a queue whose ends are no good: longer than the ring.
+    pub(super) fn mend_queue(&self, pool: u32) {
+        let Some(record) = self.shared().pool(pool) else { return };
+        let (head, tail) = (record.queue.head.load(SeqCst), record.queue.tail.load(SeqCst));
+        if tail.wrapping_sub(head) > u64::from(MAX_TICKETS) {
+            record.queue.head.store(tail, SeqCst);
         }
     }
 

@@ -1,10 +1,10 @@
 //! Reserving, releasing and replacing slots.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::layout::PoolRecord;
 use super::word::{Hold, Word};
-use super::{Attempt, PoolRef, PoolState, ProcessState, Reservation, SlotView, Table};
+use super::{Attempt, MAX_SLOTS, PoolRef, PoolState, ProcessState, Reservation, SlotView, Table};
 
 /// Searches for a free slot before an attempt is given up: each one was lost to
 /// somebody else, who got a slot.
@@ -41,12 +41,12 @@ impl Table {
     pub fn release(&self, pool: PoolRef, reservation: Reservation, lease: u32) {
         let shared = self.shared();
         let held = Word::busy(lease, reservation.epoch);
-        if let (Some(word), Some(slot)) =
-            (shared.word(reservation.slot), shared.slot(reservation.slot))
+        if let (Some(word), Some(served)) =
+            (shared.word(reservation.slot), shared.served.get(reservation.slot as usize))
             && word.load() == held
         {
             // Nobody else writes it while the slot is held.
-            slot.served.store(slot.served.load(Relaxed).wrapping_add(1), Relaxed);
+            served.store(served.load(Relaxed).wrapping_add(1), Relaxed);
             self.give_back(pool, reservation, lease);
         }
     }
@@ -54,8 +54,8 @@ impl Table {
     /// As [`Table::release`], for a slot that served no request.
     pub fn give_back(&self, pool: PoolRef, reservation: Reservation, lease: u32) {
         // The pool that owns the slot now, which may be another one's successor.
-        let owner =
-            self.shared().slot(reservation.slot).map_or(pool.index, |slot| slot.pool.load(Relaxed));
+        let owner = self.shared().owner(reservation.slot);
+        let owner = owner.map_or(pool.index, |process| process.pool.load(Relaxed));
         self.place(owner, Some(reservation), lease);
     }
 
@@ -85,6 +85,8 @@ impl Table {
         let first = record.first_process.load(Relaxed);
         let mut best = None;
         let mut least = u32::MAX;
+        // No pool has more; only scribbled memory says so.
+        let mut searched = 0;
         for index in first..first.saturating_add(record.processes.load(Relaxed)) {
             let process = shared.process(index)?;
             if process.state() != ProcessState::Ready || process.pool.load(Relaxed) != pool {
@@ -95,6 +97,10 @@ impl Table {
             let Some(words) = shared.words.get(first_slot as usize..end as usize) else {
                 continue;
             };
+            searched += words.len();
+            if searched > MAX_SLOTS as usize {
+                break;
+            }
             let (mut busy, mut free) = (0, None);
             for (slot, word) in (first_slot..).zip(words) {
                 let word = word.glance();
@@ -119,9 +125,7 @@ impl Table {
 
     /// Whether the slot's process takes new requests.
     pub(super) fn takes_requests(&self, slot: u32) -> bool {
-        let shared = self.shared();
-        let process = shared.slot(slot).and_then(|slot| shared.process(slot.process.load(Relaxed)));
-        process.is_some_and(|process| process.state() == ProcessState::Ready)
+        self.shared().owner(slot).is_some_and(|process| process.state() == ProcessState::Ready)
     }
 
     /// Busy → Free, without a look at the queue.
@@ -184,6 +188,6 @@ impl Table {
 
     /// Requests served by a slot since the process entry was last set Starting.
     pub fn served(&self, slot: u32) -> u64 {
-        self.shared().slot(slot).map_or(0, |slot| slot.served.load(SeqCst))
+        self.shared().served.get(slot as usize).map_or(0, |served| served.load(Relaxed))
     }
 }

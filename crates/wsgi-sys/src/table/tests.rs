@@ -355,7 +355,7 @@ fn a_note_is_read_back_cut_to_fit() {
     table.describe(held, &note);
     let read = table.note(100).unwrap();
     assert_eq!((read.method.as_slice(), read.host.as_slice()), (&b"GET"[..], note.host));
-    assert_eq!((read.uri.as_slice(), read.since), (&uri[..264], 77));
+    assert_eq!((read.uri.as_slice(), read.since), (&uri[..280], 77));
     table.describe(Reservation { slot: 100, epoch: 9 }, &Note { since: 78, ..note });
     assert_eq!(table.note(100), Some(read), "an old holder wrote");
 }

@@ -1,0 +1,88 @@
+# Builds, tests, runs and installs the module. `make help` lists the targets.
+
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+
+CARGO ?= cargo
+APXS ?= $(or $(shell command -v apxs 2>/dev/null),$(shell command -v apxs2 2>/dev/null),apxs)
+DESTDIR ?=
+APP ?=
+PYTHON ?=
+FILTER ?=
+
+# The interpreter of groups that name none; remembered by the module.
+MOD_WSGI_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(shell command -v python3 2>/dev/null))
+export MOD_WSGI_PYTHON
+export PYO3_PYTHON ?= $(MOD_WSGI_PYTHON)
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+MODULE := build/module
+VENV := build/venv
+# Two httpds at a time: more would only wait for the processor.
+HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
+# What an MPM can change.
+MPM_TESTS := environ faults groups karrigell lifecycle load streaming
+
+##@ Use
+
+all: deps ## Build the module with its supervisor and worker, in build/module
+	$(CARGO) build --release --workspace
+	@rm -rf $(MODULE)
+	@mkdir -p $(MODULE)/mod_wsgi/mod_wsgi
+	@install -m 755 $(TARGET)/release/libmod_wsgi.so $(MODULE)/mod_wsgi.so
+	@install -m 755 $(TARGET)/release/wsgi-supervisor $(MODULE)/mod_wsgi/
+	@install -m 755 $(TARGET)/release/lib_mod_wsgi_worker.so \
+	    $(MODULE)/mod_wsgi/_mod_wsgi_worker.abi3.so
+	@install -m 644 python/boot.py $(MODULE)/mod_wsgi/
+	@install -m 644 python/mod_wsgi/*.py $(MODULE)/mod_wsgi/mod_wsgi/
+	@echo "built $(MODULE)/mod_wsgi.so"
+
+run: all ## Serve the example on a loopback port (APP=file.py PYTHON=venv: your own)
+	@exec apache-conf/run.sh "$(MODULE)" "$(APP)" "$(PYTHON)"
+
+install: ## Install what make has built (DESTDIR is honoured)
+	@test -f $(MODULE)/mod_wsgi.so || { echo "nothing to install: run make first" >&2; exit 1; }
+	@apache-conf/install.sh "$(APXS)" "$(DESTDIR)" "$(MODULE)"
+
+uninstall: ## Remove what install has put there
+	@apache-conf/install.sh --remove "$(APXS)" "$(DESTDIR)"
+
+##@ Work
+
+test: all $(VENV)/ready ## Run every test: units, then a real httpd under each MPM
+	$(CARGO) test --workspace --exclude mod_wsgi
+	$(CARGO) test --package mod_wsgi --lib --test dependencies
+	MPM=event $(HTTPD_TESTS)
+	MPM=worker $(HTTPD_TESTS) $(MPM_TESTS)
+	MPM=prefork $(HTTPD_TESTS) $(MPM_TESTS)
+
+test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|worker|prefork)
+	$(HTTPD_TESTS) $(FILTER)
+
+check: deps ## Check style, lints, generated pages and the direction of dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --quiet --package mod_wsgi --lib --test dependencies
+
+bench: all ## Measure, if there is something to measure with
+	@if [ -x bench/run ]; then exec bench/run; else echo "bench/run is not there"; fi
+
+deps: ## Install the packages that the build and the tests need, or say which they are
+	@.ci/deps "$(APXS)"
+
+clean: ## Remove everything that was built
+	rm -rf build
+	$(CARGO) clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+$(VENV)/ready: tests/requirements.txt | deps
+	rm -rf $(VENV)
+	$(MOD_WSGI_PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --requirement tests/requirements.txt
+	@touch $@
+
+.PHONY: all run install uninstall test test-httpd check bench deps clean help
