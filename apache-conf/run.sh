@@ -99,7 +99,8 @@ conf=${conf//@APP@/"$app"}
 conf=${conf//@FOLDER@/"$(dirname "$app")"}
 printf '%s\n' "$conf" >"$root/httpd.conf"
 
-"$httpd" -DFOREGROUND -d "$root" -f "$root/httpd.conf" &
+# A session of its own: Ctrl-C reaches this script alone, which ends httpd in order.
+setsid "$httpd" -DFOREGROUND -d "$root" -f "$root/httpd.conf" &
 pid=$!
 trap 'kill -TERM "$pid" 2>/dev/null || true' INT TERM HUP
 until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do

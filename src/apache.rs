@@ -23,7 +23,7 @@ pub(crate) mod server;
 pub(crate) mod table;
 
 /// What bindgen made of httpd's headers.
-#[allow(warnings, clippy::all, clippy::pedantic)]
+#[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]
 pub(crate) mod sys {
     include!(concat!(env!("OUT_DIR"), "/httpd.rs"));
 }

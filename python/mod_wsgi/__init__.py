@@ -1,7 +1,7 @@
 """What applications can know of their server and tell it."""
 
+import os
 import sys
-import types
 
 from mod_wsgi._file import FileWrapper
 
@@ -130,7 +130,7 @@ def _configure(native, start):
     application_group = start["application_group"]
     maximum_processes = start["processes"]
     threads_per_process = start["threads"]
-    apache = types.ModuleType("apache", "What applications can know of Apache httpd.")
+    apache = type(sys)("apache", "What applications can know of Apache httpd.")
     apache.version = start["apache_version"]
     apache.description = "Apache/%d.%d.%d" % start["apache_version"]
     apache.build_date = ""
@@ -142,6 +142,7 @@ def _configure(native, start):
 
 def _extend_path():
     """Makes the submodules of the package of this name on PyPI importable."""
-    global __path__
-    import pkgutil
-    __path__ = pkgutil.extend_path(__path__, __name__)
+    for directory in sys.path:
+        other = os.path.join(directory, __name__)
+        if other not in __path__ and os.path.isfile(os.path.join(other, "__init__.py")):
+            __path__.append(other)

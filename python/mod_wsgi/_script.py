@@ -1,7 +1,6 @@
 """Loading of scripts and the text of exceptions."""
 
 import sys
-import traceback
 import types
 
 try:
@@ -34,5 +33,6 @@ def load(path):
 def describe(error, frames=None):
     """The traceback of ``error`` and of what caused it, as UTF-8; ``frames`` if
     the exception was never caught by Python code and does not have them yet."""
+    import traceback  # which not every process needs
     lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
     return "".join(lines).encode("utf-8", "backslashreplace")

@@ -4,7 +4,6 @@ import functools
 import os
 import signal
 import threading
-import traceback
 
 import mod_wsgi
 
@@ -69,6 +68,7 @@ def restrict(native):
     def ignore(signalnum, handler):
         if os.getpid() != process:
             return set_handler(signalnum, handler)
+        import traceback  # which not every process needs
         stack = "".join(traceback.format_stack()[:-1])
         native.log(_INFO, ("MWR3033: callback registration for signal %d ignored; "
                            "WSGIRestrictSignal Off permits it\n%s"

@@ -189,6 +189,14 @@ class Requests(Case):
         self.assertNotIn("HTTP_B", names(self.lines("environ", {"HTTP_A": "3"})))
         self.assertIn("HTTP_C='2'", self.lines("environ", {"HTTP_A": "3", "HTTP_C": "2"}))
 
+    def test_large(self):
+        for size in (65000, 66000, 300000, 10):
+            lines = self.lines("environ", {"HTTP_COOKIE": "x" * size})
+            self.assertIn("HTTP_COOKIE=%r" % ("x" * size), lines)
+            body = b"y" * 60000
+            response = self.get("echo", {"HTTP_COOKIE": "x" * size}, body=body)
+            self.assertEqual(response.body.decode().strip(), hashlib.md5(body).hexdigest())
+
     def test_body_at_once(self):
         body = os.urandom(5000)
         response = self.get("echo", {"CONTENT_LENGTH": "5000"}, body=body)

@@ -116,7 +116,6 @@ impl<'r> Brigade<'r> {
                         return Err(status);
                     }
                     if status == 0 && length > 0 {
-                        let length = usize::try_from(length).unwrap_or(0);
                         into.extend_from_slice(std::slice::from_raw_parts(data.cast(), length));
                     }
                 }

@@ -94,12 +94,3 @@ impl Loggable for Server<'_> {
         }
     }
 }
-
-/// `status` in APR's words.
-pub(crate) fn apr_message(status: sys::apr_status_t) -> String {
-    let mut buffer = [0_u8; 120];
-    // SAFETY: APR writes at most the buffer's length, NUL included.
-    unsafe { sys::apr_strerror(status, buffer.as_mut_ptr().cast(), buffer.len()) };
-    let text = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
-}

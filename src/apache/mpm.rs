@@ -50,13 +50,6 @@ pub(crate) fn is_first_pass() -> bool {
     main_state() == constant(sys::AP_SQ_MS_CREATE_PRE_CONFIG)
 }
 
-/// Whether httpd only tests its configuration.
-pub(crate) fn is_config_test() -> bool {
-    // SAFETY: reads a variable of httpd's main loop.
-    let mode = unsafe { sys::ap_state_query(constant(sys::AP_SQ_RUN_MODE)) };
-    mode == constant(sys::AP_SQ_RM_CONFIG_TEST) || mode == constant(sys::AP_SQ_RM_CONFIG_DUMP)
-}
-
 /// Number of the generation of children that runs, or is about to.
 pub(crate) fn generation() -> u32 {
     u32::try_from(query(sys::AP_MPMQ_GENERATION)).unwrap_or(0)

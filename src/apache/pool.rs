@@ -34,16 +34,6 @@ impl<'p> Pool<'p> {
         NonNull::new(memory.cast()).unwrap_or_else(|| std::process::abort())
     }
 
-    /// A zeroed buffer.
-    pub(crate) fn buffer(self, size: usize) -> &'p mut [u8] {
-        let memory = self.alloc(size);
-        // SAFETY: APR returned `size` bytes that nobody else has, alive for 'p.
-        unsafe {
-            memory.write_bytes(0, size);
-            std::slice::from_raw_parts_mut(memory.as_ptr(), size)
-        }
-    }
-
     /// A copy with a terminating NUL; bytes from the first NUL on are left out.
     pub(crate) fn string(self, bytes: &[u8]) -> &'p CStr {
         let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();

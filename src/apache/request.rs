@@ -149,10 +149,6 @@ impl<'r> Request<'r> {
         unsafe { (*self.raw()).handler = handler.as_ptr() };
     }
 
-    pub(crate) fn content_type(self) -> &'r [u8] {
-        bytes(self.field(|r| r.content_type))
-    }
-
     /// The user that httpd authenticated.
     pub(crate) fn user(self) -> Option<&'r [u8]> {
         let user = self.field(|r| r.user);
@@ -309,11 +305,6 @@ impl<'r> Request<'r> {
     pub(crate) fn set_log_id(self, id: &'r CStr) {
         // SAFETY: the record is alive, the string lives in its pool.
         unsafe { (*self.raw()).log_id = id.as_ptr() };
-    }
-
-    /// Whether this is an internal redirect's or a subrequest's record.
-    pub(crate) fn is_initial(self) -> bool {
-        self.field(|r| r.main.is_null() && r.prev.is_null())
     }
 
     pub(crate) fn set_status(self, status: u16, line: Option<&'r CStr>) {

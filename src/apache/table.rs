@@ -32,22 +32,10 @@ impl<'r> Table<'r> {
         }
     }
 
-    /// Replaces all values of a name. Both strings must live as long as the table,
-    /// so they are copied into its pool unless they are there already.
-    pub(crate) fn set(self, name: &'r CStr, value: &'r CStr) {
-        // SAFETY: the strings live in the pool of the table or longer ('r).
-        unsafe { sys::apr_table_setn(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) };
-    }
-
     /// Adds a value beside those that a name has already.
     pub(crate) fn add(self, name: &'r CStr, value: &'r CStr) {
-        // SAFETY: as for `set`.
+        // SAFETY: the strings live in the pool of the table or longer ('r).
         unsafe { sys::apr_table_addn(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) };
-    }
-
-    /// Copies bytes into the table's pool and sets them.
-    pub(crate) fn set_copy(self, name: &[u8], value: &[u8]) {
-        self.set(self.pool.string(name), self.pool.string(value));
     }
 
     /// Copies bytes into the table's pool and adds them.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use wsgi_proto::channel::{self, Demand, End, FLAG_MORE, File, Kind, Log, write_cancel};
+use wsgi_proto::channel::{Demand, End, FLAG_MORE, File, Kind, Log, write_cancel};
 use wsgi_proto::codec::HEAD_LEN;
 use wsgi_proto::deframe::{self, Next};
 use wsgi_sys::socket;
@@ -263,7 +263,7 @@ impl<'x> Receiver<'x> {
 
 /// An entry of the application in the request's log. Lines become entries, and
 /// httpd escapes control characters.
-fn log(request: Request<'_>, log: channel::Log<'_>) {
+fn log(request: Request<'_>, log: Log<'_>) {
     let level = Level::from_u8(log.level);
     for line in String::from_utf8_lossy(log.text).lines() {
         request.log(level, line);

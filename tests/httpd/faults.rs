@@ -50,7 +50,7 @@ fn a_killed_daemon_fails_its_requests_with_502_and_is_replaced() {
     let mut connections = send(&server, &gate, 50);
     let visitors: Vec<_> = (0..50).map(|_| gate.visitor()).collect();
     let (daemon, _) = processes(&visitors[0]);
-    let log = server.log().from_now();
+    let log = server.log().cursor();
     daemon.signal("KILL");
     for connection in &mut connections {
         assert_eq!(connection.head().unwrap().status, 502);

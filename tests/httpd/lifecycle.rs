@@ -72,7 +72,7 @@ fn a_graceful_restart_lets_requests_finish() {
     connection.send(&Request::get(&target)).unwrap();
     let head = connection.head().unwrap();
     let visitor = gate.visitor();
-    let log = server.log().from_now();
+    let log = server.log().cursor();
     server.signal("USR1");
     log.wait_for("resuming normal operations");
     let next = program(
@@ -96,7 +96,7 @@ fn graceful_restarts_lose_no_request_and_leak_nothing() {
     let parent = crate::harness::Process::find(server.pid()).unwrap();
     let mut counts = Vec::new();
     for _ in 0..5 {
-        let log = server.log().from_now();
+        let log = server.log().cursor();
         server.signal("USR1");
         wait_for("the restart", || {
             assert_eq!(server.text("/"), "Hello, World!\n");
@@ -119,7 +119,7 @@ fn graceful_restarts_lose_no_request_and_leak_nothing() {
 fn a_full_restart_and_a_stop_leave_nothing_behind() {
     let mut server = Config::serving("hello.wsgi", "processes=2").start();
     server.text("/");
-    let log = server.log().from_now();
+    let log = server.log().cursor();
     server.signal("HUP");
     log.wait_for("resuming normal operations");
     assert_eq!(server.text("/"), "Hello, World!\n");

@@ -13,7 +13,7 @@ fn call(arguments: &str) -> String {
 #[track_caller]
 fn refuse_each(server: &Server, calls: &[&str]) {
     for arguments in calls {
-        let log = server.log().from_now();
+        let log = server.log().cursor();
         let response = server.get(&call(arguments));
         assert_eq!(response.status(), 500, "start_response({arguments})");
         assert!(!response.text().contains("unharmed"), "start_response({arguments})");

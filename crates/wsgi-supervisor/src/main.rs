@@ -53,9 +53,9 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(OTHER_RELEASE);
     }
-    match run::Office::open() {
-        Ok(mut office) => {
-            office.run();
+    match run::Loop::open() {
+        Ok(mut work) => {
+            work.run();
             ExitCode::from(STOPPED)
         }
         Err(error) => {

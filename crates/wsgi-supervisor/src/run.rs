@@ -52,7 +52,7 @@ enum Source {
 }
 
 /// The supervisor with everything that it holds open.
-pub(crate) struct Office {
+pub(crate) struct Loop {
     state: Supervisor,
     events: VecDeque<Event>,
     table: Table,
@@ -76,7 +76,7 @@ pub(crate) struct Office {
     finished: bool,
 }
 
-impl Office {
+impl Loop {
     /// Takes over the descriptors, becomes independent of httpd's session and
     /// signals, and finds what an earlier supervisor left.
     ///
@@ -95,7 +95,7 @@ impl Office {
         let signals = take_signals()?;
         process::set_parent_death_signal(libc::SIGTERM)?;
         let parent = process::open_pidfd(parent_id).ok();
-        let mut office = Self {
+        let mut work = Self {
             state: Supervisor::new(std::thread::available_parallelism().map_or(1, usize::from)),
             events: VecDeque::new(),
             table,
@@ -116,10 +116,10 @@ impl Office {
             finished: false,
         };
         if std::os::unix::process::parent_id().cast_signed() != parent_id {
-            office.events.push_back(Event::Stop);
+            work.events.push_back(Event::Stop);
         }
-        office.adopt();
-        Ok(office)
+        work.adopt();
+        Ok(work)
     }
 
     /// Works until everything was stopped.

@@ -6,9 +6,11 @@
 //! *Runs in:* supervisor. *Threads:* one.
 
 mod action;
+mod adoption;
 mod configuration;
 mod daemon;
 mod demand;
+mod ending;
 mod event;
 mod lifecycle;
 mod message;
@@ -110,7 +112,7 @@ impl Supervisor {
             Event::Stop => self.stop(now),
             Event::Adopted(pool) => self.adopt(pool, now),
             Event::OpenPool { child, sequence, group, application, script } => {
-                self.question(Question { child, sequence, group, application, script }, now);
+                self.question(Question { child, sequence, group, application, script });
             }
             Event::ChildGone(child) => self.questions.retain(|question| question.child != child),
             Event::Waiting { pool } => self.waiting(pool, now),

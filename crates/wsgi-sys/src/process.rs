@@ -73,7 +73,7 @@ pub struct Launch {
 pub enum Step {
     /// Preparation and fork, still in the caller.
     Fork = 1,
-    /// setsid
+    /// setsid, and the tie to the parent (prctl).
     Session,
     /// chroot
     Chroot,
@@ -117,7 +117,7 @@ impl Step {
     fn words(self) -> &'static str {
         match self {
             Self::Fork => "no process can be created: fork",
-            Self::Session => "no session can be created: setsid",
+            Self::Session => "no session can be created, or the parent is gone: setsid, prctl",
             Self::Chroot => "the root directory can't be changed: chroot",
             Self::Groups => "the supplementary groups can't be set: setgroups",
             Self::Gid => "the group can't be set: setresgid",

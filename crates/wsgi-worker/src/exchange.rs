@@ -213,7 +213,7 @@ impl Desk {
     /// Logs an exception of the application; returns the HTTP status for it.
     fn report(&self, py: Python<'_>, script: &str, error: &PyErr) -> u16 {
         static TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let fault = self.line.with_body(py, self.serial, |body, _, _| body.fault());
+        let fault = self.line.with_body(py, self.serial, |body, _, _| body.fault()).flatten();
         let gone = self.line.with_reply(py, |reply| reply.gone);
         if gone.is_some() && error.is_instance_of::<PyOSError>(py) {
             return 499;
@@ -280,7 +280,7 @@ impl Conclusion {
     ///
     /// # Errors
     /// [`Lost`].
-    pub(crate) fn send(self, line: &Line, body: &Body) -> Result<(), Lost> {
+    pub(crate) fn send(mut self, line: &Line, body: &Body) -> Result<(), Lost> {
         let socket = line.socket();
         let mut reply = line.reply();
         line.set_serial(0);
@@ -288,7 +288,15 @@ impl Conclusion {
         if outcome == Outcome::Complete {
             match reply.commit() {
                 Ok(()) | Err(Refusal::Gone) => {}
-                Err(_) => outcome = Outcome::Failed(500),
+                Err(_) => {
+                    outcome = Outcome::Failed(500);
+                    let script = &self.script;
+                    let text = format!(
+                        "MWR3028: the header fields from the application in {script} are too long to be sent"
+                    );
+                    reply.log(socket, level::ERROR, text.as_bytes())?;
+                    self.failure = Some(500);
+                }
             }
         }
         let (script, is_head) = (&self.script, self.is_head);

@@ -2,14 +2,15 @@
 //!
 //! *Runs in:* daemon. *Threads:* any, without a promise about the order.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::body::Fault;
-use crate::line::Line;
+use crate::body::{Body, Fault};
+use crate::line::{Line, SendDemand, ended};
 
 /// Bytes read at a time when it is not known how many will come.
 const STEP: usize = 64 * 1024;
@@ -142,14 +143,12 @@ impl Input {
     fn read_with<R: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(
-            &mut crate::body::Body,
-            std::os::fd::BorrowedFd<'_>,
-            crate::line::SendDemand<'_>,
-        ) -> Result<R, Fault>
-        + Send,
+        work: impl FnOnce(&mut Body, BorrowedFd<'_>, SendDemand<'_>) -> Result<R, Fault> + Send,
     ) -> PyResult<R> {
-        self.line.with_body(py, self.serial, work).map_err(|fault| {
+        let Some(result) = self.line.with_body(py, self.serial, work) else {
+            return Err(ended("wsgi.input"));
+        };
+        result.map_err(|fault| {
             let why = match fault {
                 Fault::Status(status) => format!("httpd could not read the body (status {status})"),
                 Fault::Cancelled => String::from("the client has closed the connection"),

@@ -60,11 +60,7 @@ impl Line {
     /// # Errors
     /// `RuntimeError`.
     pub(crate) fn check(&self, serial: u64, what: &str) -> PyResult<()> {
-        if self.runs(serial) {
-            Ok(())
-        } else {
-            Err(PyRuntimeError::new_err(format!("{what} was used after its request had ended")))
-        }
+        if self.runs(serial) { Ok(()) } else { Err(ended(what)) }
     }
 
     /// The body, for callers without the GIL.
@@ -93,24 +89,28 @@ impl Line {
     }
 
     /// Runs `work` on the body for request `serial` without the GIL, with a
-    /// function that sends DEMANDs.
+    /// function that sends DEMANDs. None if the request ended while another
+    /// thread had the body.
     pub(crate) fn with_body<R: Send>(
         &self,
         py: Python<'_>,
         serial: u64,
         work: impl FnOnce(&mut Body, BorrowedFd<'_>, SendDemand<'_>) -> R + Send,
-    ) -> R {
+    ) -> Option<R> {
         py.detach(|| {
             let mut demand = |demand| {
                 let mut reply = self.reply();
                 if self.runs(serial) { reply.demand(self.socket(), demand) } else { Err(Lost::End) }
             };
             let mut body = self.body();
+            if !self.runs(serial) {
+                return None;
+            }
             let result = work(&mut body, self.socket(), &mut demand);
             if let Some(fault @ (Fault::Cancelled | Fault::Lost)) = body.fault() {
                 self.reply().gone.get_or_insert(fault);
             }
-            result
+            Some(result)
         })
     }
 
@@ -123,4 +123,9 @@ impl Line {
         }
         reply.gone.is_some()
     }
+}
+
+/// The exception for an object whose request has ended.
+pub(crate) fn ended(what: &str) -> PyErr {
+    PyRuntimeError::new_err(format!("{what} was used after its request had ended"))
 }

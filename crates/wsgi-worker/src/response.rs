@@ -41,7 +41,9 @@ impl StartResponse {
             );
             py.detach(|| log::write(level::WARNING, message.as_bytes()));
         }
-        let set = self.line.with_reply(py, |reply| reply.set_head(head));
+        let runs = || self.line.runs(self.serial);
+        let set =
+            self.line.with_reply(py, |reply| if runs() { reply.set_head(head) } else { Err(head) });
         match (set, raised) {
             (Ok(()), _) => Ok(Write { line: Arc::clone(&self.line), serial: self.serial }),
             (Err(_), Some(error)) => Err(error),

@@ -20,7 +20,7 @@ impl Log {
     }
 
     /// A cursor that sees only what is logged from now on.
-    pub(crate) fn from_now(&self) -> Self {
+    pub(crate) fn cursor(&self) -> Self {
         Self { path: self.path.clone(), start: self.read_all().len() }
     }
 

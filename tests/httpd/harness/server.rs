@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -87,6 +88,8 @@ impl Server {
             .env(MARK, &root)
             .envs(config.environment_variables().iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
+            // The prefork MPM ends with a signal to its whole process group.
+            .process_group(0)
             .stdout(console.try_clone().unwrap())
             .stderr(console)
             .spawn()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use wsgi_sys::process;
 use wsgi_sys::table::{MAX_POOLS, PoolShape, ProcessState, SUPERVISOR_LEASE, SlotState};
 
-use super::Office;
+use super::Loop;
 use super::worker::Worker;
 use crate::state::{DaemonId, Event, OldPool, OldProcess};
 
@@ -18,7 +18,7 @@ use crate::state::{DaemonId, Event, OldPool, OldProcess};
 /// request that waited when that one ended.
 const OLD_LEASE_LIMIT: Duration = Duration::from_secs(60);
 
-impl Office {
+impl Loop {
     pub(super) fn adopt(&mut self) {
         // What the earlier supervisor held while it handed slots over.
         self.table.void_lease(SUPERVISOR_LEASE);

@@ -8,7 +8,7 @@ use wsgi_proto::daemon::{self, ToDaemon};
 use wsgi_proto::mailbox::{self, FetchChannel, ToChild};
 use wsgi_sys::socket;
 
-use super::Office;
+use super::Loop;
 use crate::state::{ChildId, DaemonId, Event};
 
 /// Buffers of a channel in bytes where the group does not say.
@@ -23,7 +23,7 @@ pub(super) struct Channel {
     epoch: u32,
 }
 
-impl Office {
+impl Loop {
     pub(super) fn open_channel(&mut self, id: DaemonId, slot: u32, thread: u32, epoch: u32) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let (here, there) = match pair(worker.buffers, worker.socket_timeout) {

@@ -8,7 +8,7 @@ use wsgi_proto::mailbox::{Refused, Registered, ToChild, ToSupervisor};
 use wsgi_sys::socket::{self, Credentials, Received};
 use wsgi_sys::{process, table};
 
-use super::{Office, TURN};
+use super::{Loop, TURN};
 use crate::state::{ChildId, Event};
 
 /// A registered child.
@@ -21,7 +21,7 @@ pub(super) struct Child {
     pub(super) pidfd: Option<OwnedFd>,
 }
 
-impl Office {
+impl Loop {
     pub(super) fn read_mailbox(&mut self) {
         for _ in 0..TURN {
             let Ok(received) = socket::receive(self.mailbox.as_fd(), &mut self.buffer, false)

@@ -10,7 +10,7 @@ use wsgi_proto::control::Group;
 use wsgi_sys::process::{self, Drop, Launch, LaunchError, Step};
 use wsgi_sys::socket;
 
-use super::Office;
+use super::Loop;
 use super::link::Link;
 use super::worker::Worker;
 use crate::state::{DaemonId, Event};
@@ -20,7 +20,7 @@ const LINK_BUFFER: u32 = 512 * 1024;
 /// Open descriptors that are not channels or children.
 const SPARE_DESCRIPTORS: u64 = 256;
 
-impl Office {
+impl Loop {
     pub(super) fn launch(&mut self, id: DaemonId, group: &Group, first_slot: u32) {
         let event = match self.start(id, group, first_slot) {
             Ok(pid) => Event::Launched { daemon: id, pid },

@@ -8,7 +8,7 @@ use wsgi_proto::VERSION;
 use wsgi_proto::control::{Committed, ToParent, ToSupervisor};
 use wsgi_sys::socket;
 
-use super::{Office, TURN};
+use super::{Loop, TURN};
 use crate::state::Event;
 
 /// The kind of [`ToSupervisor::Begin`], whatever follows it in other releases.
@@ -26,7 +26,7 @@ pub(super) struct Setting {
     staged: Option<(PathBuf, u32, Vec<String>)>,
 }
 
-impl Office {
+impl Loop {
     pub(super) fn read_control(&mut self) {
         for _ in 0..TURN {
             let Some(control) = &self.control else { return };

@@ -6,10 +6,10 @@ use wsgi_proto::mailbox::{self, ToChild};
 use wsgi_sys::process;
 use wsgi_sys::table::ProcessState;
 
-use super::Office;
+use super::Loop;
 use crate::state::{Action, ChildId, DaemonId, Event};
 
-impl Office {
+impl Loop {
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Committed(committed) => self.commit_answer(committed),

@@ -11,7 +11,7 @@ use wsgi_sys::socket;
 use wsgi_sys::table::SlotState;
 
 use super::link::Link;
-use super::{Office, TURN};
+use super::{Loop, TURN};
 use crate::state::{DaemonId, Event};
 
 /// Records read from an ended daemon's socket.
@@ -53,7 +53,7 @@ impl Worker {
     }
 }
 
-impl Office {
+impl Loop {
     /// Sends what waits.
     pub(super) fn flush(&mut self) {
         for (&id, worker) in &mut self.workers {

@@ -5,20 +5,13 @@ use std::rc::Rc;
 
 use wsgi_proto::VERSION;
 use wsgi_proto::control::{Begin, Commit, Committed, Group};
-use wsgi_sys::table::{PoolState, ProcessState};
+use wsgi_sys::table::PoolState;
 
-use super::daemon::{Daemon, Phase, Slot, SlotPhase};
 use super::pool::Pool;
-use super::{Action, Level, Member, Millis, OldPool, Supervisor, message};
+use super::{Action, Level, Member, Millis, Supervisor, message};
 
 /// `reason` of a process that a newer configuration replaces.
 pub(super) const RECONFIGURED: &str = "graceful_signal";
-/// `reason` of a process that ends with httpd.
-const SHUTDOWN: &str = "shutdown_signal";
-/// Milliseconds that a process which loads its scripts has to stop with httpd.
-const LOADING_PATIENCE: Millis = 1_000;
-/// Seconds before a stopping httpd's process is killed if its group sets no limit.
-const DEFAULT_SHUTDOWN: u32 = 5;
 
 impl Supervisor {
     pub(super) fn begin(&mut self, begin: Begin) {
@@ -59,7 +52,7 @@ impl Supervisor {
         }
         self.act(Action::Committed(Committed { version: VERSION, generation }));
         for question in std::mem::take(&mut self.questions) {
-            self.question(question, now);
+            self.question(question);
         }
     }
 
@@ -213,128 +206,5 @@ impl Supervisor {
             self.indices.give_back(index);
             self.pools.remove(&index);
         }
-    }
-
-    /// Takes over a pool, with its index and serial, from a supervisor that was killed.
-    pub(super) fn adopt(&mut self, old: OldPool, now: Millis) {
-        let OldPool { index, shape, processes, epochs } = old;
-        let Some(slots) = shape.processes.checked_mul(shape.threads) else { return };
-        let fits = self.indices.claim(index, 1)
-            && self.processes.claim(shape.first_process, shape.processes)
-            && self.slots.claim(shape.first_slot, slots);
-        if !fits {
-            return;
-        }
-        let state = if processes.iter().any(|process| process.ready) {
-            PoolState::Ready
-        } else {
-            PoolState::Starting
-        };
-        // The table does not say which pool was its group's first: it is the one
-        // with the lowest index. The others keep the size that they had grown to.
-        let first = !self.pools.values().any(|pool| pool.group == shape.process_group);
-        let target = u32::try_from(processes.len()).unwrap_or(1).max(1);
-        for process in processes {
-            let slots = (0..shape.threads).map(|_| Slot { epoch: 0, phase: SlotPhase::Live });
-            let daemon = Daemon {
-                id: process.daemon,
-                pool: index,
-                entry: process.entry,
-                pid: process.pid,
-                phase: if process.ready { Phase::Ready } else { Phase::Draining },
-                launched: now,
-                since: now,
-                loaded: true,
-                outgoing: Some(RECONFIGURED.to_owned()),
-                adopted: true,
-                kill_at: None,
-                retry_at: (!process.ready).then_some(now),
-                count_at: None,
-                asked: !process.ready,
-                killed: false,
-                slots: slots.collect(),
-            };
-            self.daemons.insert(daemon.id, daemon);
-        }
-        let pool = Pool {
-            first,
-            group: shape.process_group,
-            application: shape.application_group,
-            settings: None,
-            target,
-            script: None,
-            first_process: shape.first_process,
-            entries: shape.processes,
-            first_slot: shape.first_slot,
-            threads: shape.threads,
-            epochs,
-            state,
-            failures: 0,
-            retry_at: None,
-            probe_at: None,
-            proven: false,
-            closing: false,
-            successor: None,
-        };
-        self.act(Action::PoolState { pool: index, state });
-        self.pools.insert(index, pool);
-    }
-
-    /// Ends everything.
-    pub(super) fn stop(&mut self, now: Millis) {
-        if std::mem::replace(&mut self.stopping, true) {
-            return;
-        }
-        for index in self.pools.keys().copied().collect::<Vec<_>>() {
-            self.set_pool_state(index, PoolState::Failed);
-        }
-        for id in self.daemons.keys().copied().collect::<Vec<_>>() {
-            self.end(id, SHUTDOWN, now);
-            let limit = self.shutdown_timeout(id);
-            let Some(daemon) = self.daemons.get_mut(&id) else { continue };
-            let limit = if limit == 0 { DEFAULT_SHUTDOWN } else { limit };
-            let mut patience = Millis::from(limit) * 1_000;
-            if !daemon.loaded {
-                patience = patience.min(LOADING_PATIENCE);
-            }
-            daemon.kill_at =
-                Some(daemon.kill_at.map_or(now + patience, |at| at.min(now + patience)));
-        }
-    }
-
-    /// Tells a daemon to finish what it runs and to end.
-    pub(super) fn end(&mut self, id: super::DaemonId, reason: &str, now: Millis) {
-        let limit = self.shutdown_timeout(id);
-        let Some(daemon) = self.daemons.get_mut(&id) else { return };
-        if daemon.phase == Phase::Stopping {
-            return;
-        }
-        let silent = daemon.phase == Phase::Launched;
-        daemon.asked = true;
-        daemon.retry_at = None;
-        daemon.enter(Phase::Stopping, now);
-        daemon.kill_at = (limit > 0).then(|| now + Millis::from(limit) * 1_000);
-        let (pool, entry, adopted) = (daemon.pool, daemon.entry, daemon.adopted);
-        let Some(process) = self.pools.get(&pool).map(|pool| pool.first_process + entry) else {
-            return;
-        };
-        self.act(Action::ProcessState { process, daemon: id, state: ProcessState::Stopping });
-        if adopted {
-            self.act(Action::Kill { daemon: id, signal: libc::SIGTERM });
-        } else if silent {
-            // It has no worker yet that could listen, and nothing to finish.
-            self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
-        } else {
-            let stop = wsgi_proto::daemon::Stop { reason: reason.to_owned() };
-            let record = wsgi_proto::daemon::ToDaemon::Stop(stop);
-            self.act(Action::Send { daemon: id, record });
-        }
-    }
-
-    /// Seconds that a daemon has to end; 0 for ever.
-    pub(super) fn shutdown_timeout(&self, id: super::DaemonId) -> u32 {
-        let pool = self.daemons.get(&id).and_then(|daemon| self.pools.get(&daemon.pool));
-        pool.and_then(|pool| pool.settings.as_ref())
-            .map_or(DEFAULT_SHUTDOWN, |group| group.shutdown_timeout)
     }
 }

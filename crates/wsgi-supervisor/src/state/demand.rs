@@ -11,7 +11,8 @@ const PATIENCE: Millis = 50;
 const MAX_QUESTIONS: usize = 4_096;
 
 impl Supervisor {
-    pub(super) fn question(&mut self, question: Question, now: Millis) {
+    /// A child asks for a pool.
+    pub(super) fn question(&mut self, question: Question) {
         if self.begin.is_none() && !self.stopping {
             if self.questions.len() < MAX_QUESTIONS {
                 self.questions.push(question);
@@ -25,7 +26,6 @@ impl Supervisor {
             return;
         }
         if let Some(pool) = self.find(&group, &application) {
-            self.revive(pool, now);
             self.act(Action::AnswerPool { child, sequence, pool });
             return;
         }
@@ -45,24 +45,14 @@ impl Supervisor {
         }
     }
 
-    /// A pool without processes that somebody wants has no reason to wait long.
-    fn revive(&mut self, index: u32, now: Millis) {
-        if let Some(pool) = self.pools.get_mut(&index) {
-            pool.retry_at = pool.retry_at.map(|at| at.min(now + 5_000));
-        }
-    }
-
+    /// A request waits: look soon whether it still does.
     pub(super) fn waiting(&mut self, index: u32, now: Millis) {
         if let Some(pool) = self.pools.get_mut(&index).filter(|pool| pool.can_grow()) {
             pool.probe_at.get_or_insert(now + PATIENCE);
         }
     }
 
-    /// Looks again soon after a pool has changed.
-    pub(super) fn look_again(&mut self, index: u32, now: Millis) {
-        self.waiting(index, now);
-    }
-
+    /// So many requests wait: one more process, unless one starts already.
     pub(super) fn pressure(&mut self, index: u32, waiting: u32) {
         let starting = self.of_pool(index).any(Daemon::starting);
         let have = self.of_pool(index).filter(|daemon| daemon.counts()).count();

@@ -1,20 +1,14 @@
 //! A daemon from its launch to its end.
 
+use wsgi_proto::VERSION;
 use wsgi_sys::process::Exit;
 use wsgi_sys::table::{PoolState, ProcessState};
 
 use super::daemon::{Daemon, Phase, SlotPhase};
-use super::slots::RETRY;
 use super::{Action, DaemonId, Level, Millis, Supervisor, message};
 
 /// Milliseconds between two looks at the number of requests served.
 const COUNT_INTERVAL: Millis = 200;
-/// Milliseconds that requests have to end in a process that is replaced.
-///
-/// mod_wsgi's default of graceful-timeout; the worker then has shutdown-timeout.
-const GRACE: Millis = 15_000;
-/// The same for a process of an earlier supervisor.
-const GRACE_ADOPTED: Millis = 5_000;
 /// Milliseconds between a closed control socket and SIGKILL: a process that ends
 /// closes the one a moment before the other is seen.
 const LINK_GRACE: Millis = 1_000;
@@ -33,7 +27,7 @@ impl Supervisor {
         }
     }
 
-    fn set_process(&mut self, id: DaemonId, state: ProcessState) {
+    pub(super) fn set_process(&mut self, id: DaemonId, state: ProcessState) {
         let Some(daemon) = self.daemons.get(&id) else { return };
         let Some(pool) = self.pools.get(&daemon.pool) else { return };
         let process = pool.first_process + daemon.entry;
@@ -49,7 +43,7 @@ impl Supervisor {
     }
 
     /// Writes the state that follows from the pool's processes.
-    fn refresh(&mut self, index: u32) {
+    pub(super) fn refresh(&mut self, index: u32) {
         let ready = self.of_pool(index).any(Daemon::ready);
         let Some(pool) = self.pools.get(&index) else { return };
         let state = match (ready, pool.failures) {
@@ -85,10 +79,10 @@ impl Supervisor {
 
     pub(super) fn hello(&mut self, id: DaemonId, version: u32, now: Millis) {
         let Some(daemon) = self.daemons.get_mut(&id) else { return };
-        if version != Self::WORKER_VERSION {
+        if version != VERSION {
             daemon.killed = true;
             self.tell(id, Level::Error, |subject| {
-                message::wrong_version(subject, version, Self::WORKER_VERSION)
+                message::wrong_version(subject, version, VERSION)
             });
             self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
             return;
@@ -140,7 +134,8 @@ impl Supervisor {
         for (slot, epoch) in fresh {
             self.act(Action::FreeSlot { pool: index, slot, epoch });
         }
-        self.look_again(index, now);
+        // Requests may still wait when it has taken its share.
+        self.waiting(index, now);
         self.trim(index, now);
         let replaced = self.pools.iter().filter(|(_, pool)| pool.successor == Some(index));
         for old in replaced.map(|(&old, _)| old).collect::<Vec<_>>() {
@@ -171,45 +166,6 @@ impl Supervisor {
         let surplus = usize::try_from(serving.saturating_sub(target)).unwrap_or(0);
         for (id, reason) in outgoing.into_iter().take(surplus) {
             self.retire(id, &reason, now);
-        }
-    }
-
-    /// Ends a process after the requests that it runs.
-    pub(super) fn retire(&mut self, id: DaemonId, reason: &str, now: Millis) {
-        let Some(daemon) = self.daemons.get_mut(&id) else { return };
-        daemon.outgoing.get_or_insert_with(|| reason.to_owned());
-        match daemon.phase {
-            Phase::Ready => {}
-            Phase::Launched | Phase::Loading => return self.end(id, reason, now),
-            Phase::Draining | Phase::Stopping => return,
-        }
-        daemon.enter(Phase::Draining, now);
-        daemon.asked = true;
-        daemon.count_at = None;
-        daemon.retry_at = Some(now + RETRY);
-        for slot in &mut daemon.slots {
-            if matches!(slot.phase, SlotPhase::Fresh | SlotPhase::Opening) {
-                slot.phase = SlotPhase::Retired;
-            }
-        }
-        let index = daemon.pool;
-        self.set_process(id, ProcessState::Draining);
-        self.refresh(index);
-        self.withdraw(id, now);
-        self.finish_drain(id, now);
-    }
-
-    /// Stops a draining process once it has no slot left, or has had its time.
-    pub(super) fn finish_drain(&mut self, id: DaemonId, now: Millis) {
-        let Some(daemon) = self.daemons.get(&id) else { return };
-        if daemon.phase != Phase::Draining {
-            return;
-        }
-        let grace = if daemon.adopted { GRACE_ADOPTED } else { GRACE };
-        let empty = daemon.slots.iter().all(|slot| slot.phase == SlotPhase::Retired);
-        if empty || now >= daemon.since + grace {
-            let reason = daemon.outgoing.clone().unwrap_or_default();
-            self.end(id, &reason, now);
         }
     }
 

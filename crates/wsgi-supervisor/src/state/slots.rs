@@ -1,6 +1,5 @@
 //! Channels that broke, and slots that are taken away.
 
-use wsgi_proto::VERSION;
 use wsgi_proto::daemon::{Start, ToDaemon};
 
 use super::daemon::{Phase, SlotPhase};
@@ -172,7 +171,4 @@ impl Supervisor {
         daemon.retry_at = (!slots.is_empty()).then_some(now + RETRY);
         self.actions.extend(slots.into_iter().map(|slot| Action::RetireSlot { slot }));
     }
-
-    /// The version that every worker must speak.
-    pub(super) const WORKER_VERSION: u32 = VERSION;
 }
