@@ -80,8 +80,10 @@ impl Log {
 }
 
 fn is_serious(line: &str) -> bool {
-    // The harness's ErrorLogFormat starts with "[module:level]".
-    let tag = line.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(tag, _)| tag);
-    let level = tag.and_then(|tag| tag.rsplit_once(':')).map(|(_, level)| level);
-    level.is_some_and(|level| SERIOUS.contains(&level))
+    // The harness's ErrorLogFormat starts with "[module:level]"; what daemons write themselves
+    // looks like httpd's default, with the time in front of it.
+    line.split('[').skip(1).take(2).any(|field| {
+        let tag = field.split(']').next().unwrap_or_default();
+        tag.rsplit_once(':').is_some_and(|(_, level)| SERIOUS.contains(&level))
+    })
 }
