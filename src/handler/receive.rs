@@ -102,6 +102,9 @@ impl<'x> Receiver<'x> {
     fn receive(&mut self) -> Result<(), Problem> {
         self.make_room();
         loop {
+            if self.cancelled.is_some_and(|since| since.elapsed() >= CANCEL_PATIENCE) {
+                return Err(Problem::ClientGone);
+            }
             let space = &mut self.buffer[self.end..];
             match socket::receive(self.slot.channel().socket(), space, true) {
                 Ok(received) if received.length == 0 => return Err(Problem::Died),
@@ -121,9 +124,6 @@ impl<'x> Receiver<'x> {
     }
 
     fn tick(&mut self) -> Result<(), Problem> {
-        if self.cancelled.is_some_and(|since| since.elapsed() >= CANCEL_PATIENCE) {
-            return Err(Problem::ClientGone);
-        }
         if self.cancelled.is_none() && self.request.client_is_gone() {
             self.cancel()?;
         }

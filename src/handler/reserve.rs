@@ -113,11 +113,11 @@ pub(super) fn reserve<'c>(
             }
             Err(LinkError::Unexpected | LinkError::Refused(_)) => {
                 // The process ended between reservation and fetch.
-                child.table.release(pool, reservation, lease);
+                child.table.give_back(pool, reservation, lease);
                 patience.check(target)?;
             }
             Err(error) => {
-                child.table.release(pool, reservation, lease);
+                child.table.give_back(pool, reservation, lease);
                 return Err(unreachable_supervisor(target, &error));
             }
         }
@@ -143,6 +143,10 @@ fn queue(
     loop {
         let wait = patience.left().min(TICK);
         match child.table.wait(ticket, lease, wait) {
+            Waited::Granted(reservation) if request.client_is_gone() => {
+                child.table.give_back(pool, reservation, lease);
+                return Err(client_gone(target));
+            }
             Waited::Granted(reservation) => return Ok(Some(reservation)),
             Waited::Stale => return Ok(None),
             Waited::Failed => return Err(cannot_start(target)),
@@ -150,10 +154,7 @@ fn queue(
         }
         patience.allow_start(child.table.pool_state(pool));
         let refused = if request.client_is_gone() {
-            Err(Refused {
-                status: CLIENT_GONE,
-                reason: target.text("MWR1211", "the client left while its request was waiting"),
-            })
+            Err(client_gone(target))
         } else {
             patience.check(target)
         };
@@ -161,7 +162,7 @@ fn queue(
             return match child.table.cancel(ticket, lease) {
                 Some(reservation) if refused.status != CLIENT_GONE => Ok(Some(reservation)),
                 Some(reservation) => {
-                    child.table.release(pool, reservation, lease);
+                    child.table.give_back(pool, reservation, lease);
                     Err(refused)
                 }
                 None => Err(refused),
@@ -236,6 +237,13 @@ impl Patience {
                 ),
             }
         })
+    }
+}
+
+fn client_gone(target: &Target<'_>) -> Refused {
+    Refused {
+        status: CLIENT_GONE,
+        reason: target.text("MWR1211", "the client left while its request was waiting"),
     }
 }
 

@@ -145,8 +145,13 @@ impl<'r> Response<'r> {
         if self.instead.is_some() {
             return true;
         }
-        self.begun = true;
         let pieces: Vec<&[u8]> = pieces.collect();
+        if then == Then::BreakOff && !self.begun {
+            // httpd must have sent the head before it learns that the rest is missing.
+            self.begun = true;
+            return self.brigade.send(&pieces, Then::Flush) && self.brigade.send(&[], then);
+        }
+        self.begun = true;
         self.brigade.send(&pieces, then)
     }
 

@@ -37,14 +37,13 @@ fn mistakes_in_directives_stop_httpd_with_the_directives_name() {
 fn mistakes_that_mod_wsgi_lets_pass_stop_httpd() {
     ours_only!("mod_wsgi reads numbers leniently and looks for Python later");
     refused("WSGIDaemonProcess app threads=many", &["WSGIDaemonProcess", "threads", "many"]);
-    refused("WSGIDaemonProcess app processes=2x", &["WSGIDaemonProcess", "processes", "2x"]);
     refused("WSGIDaemonProcess app threads=", &["WSGIDaemonProcess", "threads"]);
     refused(
         "WSGIDaemonProcess app python-home=/no/such/venv",
         &["WSGIDaemonProcess", "/no/such/venv"],
     );
     refused("WSGIDaemonProcess app python=/no/such/python", &["/no/such/python"]);
-    refused("WSGIPythonHome /no/such/home", &["/no/such/home"]);
+    refused("WSGIPythonHome /no/such/home\nWSGIDaemonProcess app", &["/no/such/home"]);
 }
 
 #[test]

@@ -122,10 +122,7 @@ fn a_killed_child_loses_no_slot() {
 #[test]
 fn a_killed_supervisor_costs_no_request_and_is_replaced() {
     ours_only!("mod_wsgi has no supervisor");
-    let server = Config::serving("program.wsgi", "processes=2 threads=2")
-        .expect_errors()
-        .expect_log("[wsgi:warn]")
-        .start();
+    let server = Config::serving("program.wsgi", "processes=2 threads=2").expect_errors().start();
     for _ in 0..3 {
         let supervisor = wait_for("a supervisor", || server.supervisor());
         let gate = Gate::open();

@@ -54,9 +54,12 @@ fn a_daemon_has_no_descriptor_and_no_library_of_httpds() {
     ours_only!("mod_wsgi forks its daemons from httpd");
     let server = Config::serving("program.wsgi", "").start();
     let process = daemon(&server);
-    let listener = format!("{}/", server.root().display());
-    let descriptors = process.descriptors();
-    assert!(!descriptors.iter().any(|target| target.contains(&listener)), "{descriptors:?}");
+    // The log takes what a daemon prints outside of requests; no other file is open.
+    let log = server.root().join("error.log").display().to_string();
+    let files: Vec<_> =
+        process.descriptors().into_iter().filter(|target| target.starts_with('/')).collect();
+    let known = |target: &String| *target == log || target == "/dev/null";
+    assert!(files.iter().all(known), "{files:?}");
     let inode = listening_socket(server.address().port());
     for process in [Some(process), server.supervisor()].into_iter().flatten() {
         let descriptors = process.descriptors();
@@ -101,13 +104,12 @@ fn the_tls_key_is_in_no_page_of_daemon_and_supervisor() {
         .module("socache_shmcb")
         .module("ssl")
         .line(&format!(
-            "<VirtualHost 127.0.0.2:{{port}}>\nSSLEngine On\nSSLCertificateKeyFile {}\n\
+            "<VirtualHost 127.0.0.2:{{port}}>\nServerName localhost\nSSLEngine On\nSSLCertificateKeyFile {}\n\
              SSLCertificateFile {}\n</VirtualHost>\n",
             key.display(),
             certificate.display()
         ))
-        .expect_log("AH01906")
-        .expect_log("AH01909")
+        .expect_log("[ssl:warn]")
         .start();
     let process = daemon(&server);
     let secret = first_prime(&key);

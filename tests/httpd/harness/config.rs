@@ -83,9 +83,9 @@ impl Config {
         self
     }
 
-    /// Declares that the module logs errors, as it does when the application misbehaves.
+    /// Declares that the module complains, as it does when the application misbehaves.
     pub(crate) fn expect_errors(self) -> Self {
-        self.expect_log("[wsgi:error]")
+        self.expect_log("[wsgi:error]").expect_log("[wsgi:warn]")
     }
 
     /// Starts httpd and waits until it answers.

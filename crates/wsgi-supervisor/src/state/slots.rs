@@ -20,7 +20,7 @@ impl Supervisor {
             threads: pool.threads,
             processes: super::Pool::most(group),
             multiprocess: group.multiprocess,
-            run_once: false,
+            run_once: pool.threads == 1 && group.maximum_requests == 1,
             preload: pool.scripts(),
             home: group.home.clone(),
             python_path: group.python_path.clone(),
