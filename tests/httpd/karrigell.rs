@@ -9,10 +9,7 @@ fn serve(group: &str) -> Server {
         .line(group)
         .mount("/", "karrigell.wsgi")
         .expect_errors();
-    let scratch = std::env::temp_dir();
-    config
-        .environment("SCRATCH", &scratch.join("mod_wsgi-test-karrigell").display().to_string())
-        .start()
+    config.environment("SCRATCH", "{root}/scratch").start()
 }
 
 const DIRECTORY: &str = "<Directory {apps}>\nWSGIProcessGroup karrigell\nOrder deny,allow\nAllow from all\n\

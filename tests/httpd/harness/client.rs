@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::str;
+use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -261,6 +262,12 @@ impl Connection {
             return Err(malformed("chunk without its line end".to_owned()));
         }
         Ok((size > 0).then_some(data))
+    }
+
+    /// Ends the connection by a reset: the server can't take it for a half-closed one.
+    pub(crate) fn reset(self) {
+        let stream = self.stream.into_inner();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// True if the server has closed the connection (waits for it to do one thing or the other).

@@ -71,7 +71,7 @@ impl Config {
         self
     }
 
-    /// Sets a variable in httpd's own environment.
+    /// Sets a variable in httpd's own environment; `{root}` may stand in its value.
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -108,8 +108,10 @@ impl Config {
         &self.files
     }
 
-    pub(super) fn environment_variables(&self) -> &[(String, String)] {
-        &self.environment
+    pub(super) fn environment_variables(&self, root: &Path) -> Vec<(&str, String)> {
+        let root = root.display().to_string();
+        let expand = |entry| variable(entry, &root);
+        self.environment.iter().map(expand).collect()
     }
 
     /// Names of the logs of the virtual hosts.
@@ -195,4 +197,8 @@ fn group_of(user: &str) -> String {
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let line = accounts.lines().find(|line| line.starts_with(&format!("{user}:")));
     line.and_then(|line| line.split(':').nth(3)).unwrap_or("65534").to_owned()
+}
+
+fn variable<'c>((name, value): &'c (String, String), root: &str) -> (&'c str, String) {
+    (name, value.replace("{root}", root))
 }

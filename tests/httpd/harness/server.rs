@@ -86,7 +86,7 @@ impl Server {
             .arg("-f")
             .arg(root.join("httpd.conf"))
             .env(MARK, &root)
-            .envs(config.environment_variables().iter().map(|(name, value)| (name, value)))
+            .envs(config.environment_variables(&root))
             .stdin(Stdio::null())
             // The prefork MPM ends with a signal to its whole process group.
             .process_group(0)
