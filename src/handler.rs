@@ -23,7 +23,9 @@ use crate::config::DirectoryConfig;
 use crate::site::Settings;
 
 use receive::Receiver;
+use reserve::Patience;
 use respond::Response;
+use send::Problem;
 use target::{RequestFacts, Target, Verdict};
 use upload::Upload;
 
@@ -49,16 +51,24 @@ fn serve(
         Verdict::Refuse(status) => return status,
         Verdict::Decline => return Status::DECLINED,
     };
-    let slot = match reserve::reserve(child, request, &target) {
-        Ok(slot) => slot,
-        Err(refused) => return refused.answer(request),
-    };
     let mut upload = Upload::new(request);
     let mut response = Response::new(request, &target);
-    if let Err(problem) = send::send(&slot, request, &target, &mut upload) {
-        request.log(Level::Error, target.failure("1201", &problem));
-        return response.break_off(problem.status());
-    }
+    let mut patience = Patience::new(&target);
+    let slot = loop {
+        let slot = match reserve::reserve(child, request, &target, &mut patience) {
+            Ok(slot) => slot,
+            Err(refused) => return refused.answer(request),
+        };
+        match send::send(&slot, request, &target, &mut upload) {
+            Ok(()) => break slot,
+            // A process that dies before it has the whole request has not begun it.
+            Err(Problem::Died) if patience.allows_retry() => {}
+            Err(problem) => {
+                request.log(Level::Error, target.failure("1201", &problem));
+                return response.break_off(problem.status());
+            }
+        }
+    };
     match Receiver::new(&slot, request, &target).run(&mut upload, &mut response) {
         Ok(end) => {
             slot.release();

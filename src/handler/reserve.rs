@@ -15,6 +15,12 @@ use crate::child::{Channel, Child, LinkError};
 /// How often a waiting request looks whether its client is still there.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often a request is tried whose process has died before it had the request.
+const MOST_RETRIES: u32 = 50;
+
+/// Pause between two such attempts.
+const RETRY: Duration = Duration::from_millis(5);
+
 /// Status in the access log of a request whose client left before an answer.
 pub(super) const CLIENT_GONE: u16 = 499;
 
@@ -77,8 +83,8 @@ pub(super) fn reserve<'c>(
     child: &'c Child,
     request: Request<'_>,
     target: &Target<'_>,
+    patience: &mut Patience,
 ) -> Result<Slot<'c>, Refused> {
-    let mut patience = Patience::new(target);
     loop {
         let link_deadline = patience.deadline();
         let lease = child.lease(link_deadline).map_err(|error| unreachable_supervisor(target, &error))?;
@@ -87,7 +93,7 @@ pub(super) fn reserve<'c>(
             .map_err(|error| unreachable_supervisor(target, &error))?;
         let reservation = match child.table.reserve(pool, lease) {
             Attempt::Reserved(reservation) => reservation,
-            Attempt::Full => match queue(child, request, target, pool, lease, &mut patience)? {
+            Attempt::Full => match queue(child, request, target, pool, lease, patience)? {
                 Some(reservation) => reservation,
                 None => continue,
             },
@@ -172,9 +178,11 @@ fn queue(
     }
 }
 
-/// How long a request may wait.
-struct Patience {
+/// How long a request may wait, and how often it may be tried.
+#[derive(Debug)]
+pub(super) struct Patience {
     begun: Instant,
+    retries: u32,
     deadline: Instant,
     /// queue-timeout: holds whatever the pool does.
     strict: bool,
@@ -183,7 +191,7 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(target: &Target<'_>) -> Self {
+    pub(super) fn new(target: &Target<'_>) -> Self {
         let begun = Instant::now();
         let timeouts = target.timeouts;
         let (strict, wait) = match timeouts.queue {
@@ -192,11 +200,22 @@ impl Patience {
         };
         Self {
             begun,
+            retries: 0,
             deadline: begun + wait,
             strict,
             connect: timeouts.connect,
             longest: timeouts.socket.max(timeouts.connect),
         }
+    }
+
+    /// Whether a request may be tried once more whose process had just died. From
+    /// the second time on it waits a moment, as the supervisor is about to know.
+    pub(super) fn allows_retry(&mut self) -> bool {
+        self.retries += 1;
+        if self.retries > 1 {
+            std::thread::sleep(RETRY);
+        }
+        self.retries <= MOST_RETRIES
     }
 
     fn deadline(&self) -> Instant {

@@ -63,7 +63,8 @@ impl<'r> Upload<'r> {
     /// Frames what httpd has already, without waiting and without asking the client
     /// to continue. The bytes are to be sent with the REQUEST.
     pub(super) fn read_ahead(&mut self) -> &[u8] {
-        if !self.ended && !self.request.expects_continue() {
+        // Not again when the request is sent to another worker: it is framed already.
+        if self.framed.is_empty() && !self.ended && !self.request.expects_continue() {
             self.gather(READ_AHEAD, false);
         }
         self.sent = self.framed.len();
