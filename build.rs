@@ -34,7 +34,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_map_http_request_error",
     "ap_hook_(check_config|child_init|end_generation|handler|post_config|translate_name)",
     "ap_internal_redirect_handler",
-        "ap_mpm_query",
+    "ap_mpm_query",
     "ap_pass_brigade",
     "ap_pregcomp",
     "ap_pregfree",
@@ -70,7 +70,15 @@ const FUNCTIONS: &[&str] = &[
     "wsgi_.*",
 ];
 
-const TYPES: &[&str] = &["request_rec", "conn_rec", "server_rec", "module", "cmd_parms", "process_rec", "apr_table_entry_t"];
+const TYPES: &[&str] = &[
+    "request_rec",
+    "conn_rec",
+    "server_rec",
+    "module",
+    "cmd_parms",
+    "process_rec",
+    "apr_table_entry_t",
+];
 
 const VARIABLES: &[&str] = &[
     "ap_server_conf",

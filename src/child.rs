@@ -4,9 +4,9 @@
 //! *Runs in:* httpd child. *Threads:* all of them share one [`Child`].
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -207,10 +207,7 @@ impl Child {
     /// Forgets a slot's channel and has the supervisor replace it. The slot stays
     /// reserved until then.
     pub(crate) fn give_up(&self, reservation: Reservation) {
-        self.channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&reservation.slot);
+        self.channels.write().unwrap_or_else(PoisonError::into_inner).remove(&reservation.slot);
         self.tell(&ToSupervisor::ChannelBroken(ChannelBroken {
             slot: reservation.slot,
             epoch: reservation.epoch,
@@ -227,12 +224,7 @@ impl Child {
     fn tell(&self, message: &ToSupervisor) {
         let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(link), Ok(datagram)) = (link.as_ref(), message.encode()) {
-            let _ = socket::send(
-                link.socket.as_fd(),
-                &[io::IoSlice::new(&datagram)],
-                &[],
-                false,
-            );
+            let _ = socket::send(link.socket.as_fd(), &[io::IoSlice::new(&datagram)], &[], false);
         }
     }
 
@@ -248,15 +240,17 @@ impl Child {
             let link = self.connected(&mut guard, deadline)?;
             link.sequence = link.sequence.wrapping_add(1);
             let sequence = link.sequence;
-            let datagram =
-                question(sequence).encode().map_err(|_| LinkError::Refused("question too long".into()))?;
-            let sent =
-                send_until(link.socket.as_fd(), &datagram, &[], deadline).and_then(|()| loop {
+            let datagram = question(sequence)
+                .encode()
+                .map_err(|_| LinkError::Refused("question too long".into()))?;
+            let sent = send_until(link.socket.as_fd(), &datagram, &[], deadline).and_then(|()| {
+                loop {
                     let (answer, descriptor) = receive_until(link.socket.as_fd(), deadline)?;
                     if sequence_of(&answer) == Some(sequence) {
                         break Ok((answer, descriptor));
                     }
-                });
+                }
+            });
             match sent {
                 Ok((ToChild::Refused(refused), _)) => {
                     return Err(LinkError::Refused(refused.reason));

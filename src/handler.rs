@@ -15,9 +15,9 @@ mod target;
 mod upload;
 
 use crate::apache::Status;
+use crate::apache::configuration::of_request;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
-use crate::apache::configuration::of_request;
 use crate::child::Child;
 use crate::config::DirectoryConfig;
 use crate::site::Settings;

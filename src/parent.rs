@@ -142,8 +142,7 @@ impl Supervisor {
             ..Launch::default()
         };
         let descriptors = [null.as_fd(), log, log, theirs.as_fd(), mailbox, table];
-        let started = process::launch(&launch, &descriptors)
-            .map_err(|error| failed("", &error))?;
+        let started = process::launch(&launch, &descriptors).map_err(|error| failed("", &error))?;
         record.owner = std::process::id();
         record.pid = started.pid;
         record.pidfd = Kept::new(started.pidfd);

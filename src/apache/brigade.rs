@@ -50,8 +50,7 @@ impl<'r> Brigade<'r> {
     /// A brigade in the request's pool.
     pub(crate) fn new(request: Request<'r>) -> Self {
         // SAFETY: pool and bucket allocator live at least as long as the request.
-        let raw =
-            unsafe { sys::apr_brigade_create(request.pool().raw(), request.bucket_alloc()) };
+        let raw = unsafe { sys::apr_brigade_create(request.pool().raw(), request.bucket_alloc()) };
         let raw = NonNull::new(raw).unwrap_or_else(|| std::process::abort());
         Self { raw, request, lifetime: PhantomData }
     }

@@ -58,14 +58,16 @@ unsafe impl<const N: usize> Sync for Table<N> {}
 impl<const N: usize> Table<N> {
     /// A table whose entries are all the terminating one.
     pub(crate) const fn new() -> Self {
-        Self([sys::command_rec {
-            name: std::ptr::null(),
-            func: sys::cmd_func { raw_args: None },
-            cmd_data: std::ptr::null_mut(),
-            req_override: 0,
-            args_how: sys::RAW_ARGS,
-            errmsg: std::ptr::null(),
-        }; N])
+        Self(
+            [sys::command_rec {
+                name: std::ptr::null(),
+                func: sys::cmd_func { raw_args: None },
+                cmd_data: std::ptr::null_mut(),
+                req_override: 0,
+                args_how: sys::RAW_ARGS,
+                errmsg: std::ptr::null(),
+            }; N],
+        )
     }
 
     /// The table with a directive at `index`, which its line is applied with.

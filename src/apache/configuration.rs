@@ -76,9 +76,9 @@ pub(crate) unsafe extern "C" fn merge_directories<T: Merge>(
         // are reached only through objects of that pool. A node of two references
         // needs no drop.
         unsafe {
-            let node = Node::<T>::Merged { outer: outer.cast().as_ref(), inner: inner.cast().as_ref() };
-            let memory =
-                sys::apr_palloc(pool.as_ptr(), size_of::<Node<T>>() as sys::apr_size_t);
+            let node =
+                Node::<T>::Merged { outer: outer.cast().as_ref(), inner: inner.cast().as_ref() };
+            let memory = sys::apr_palloc(pool.as_ptr(), size_of::<Node<T>>() as sys::apr_size_t);
             let place: *mut Node<T> = memory.cast();
             place.write(node);
             place.cast()

@@ -54,8 +54,7 @@ pub(crate) fn module_path() -> Option<PathBuf> {
             return None;
         }
         let name = information.assume_init().dli_fname;
-        (!name.is_null())
-            .then(|| PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())))
+        (!name.is_null()).then(|| PathBuf::from(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())))
     }
 }
 

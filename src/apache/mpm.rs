@@ -76,7 +76,8 @@ pub(crate) fn child_identity() -> (u32, u32) {
 
 /// Version of httpd, e.g. `2.4.71`, whatever ServerTokens tells clients.
 pub(crate) fn httpd_version() -> String {
-    let mut version = sys::ap_version_t { major: 0, minor: 0, patch: 0, add_string: std::ptr::null() };
+    let mut version =
+        sys::ap_version_t { major: 0, minor: 0, patch: 0, add_string: std::ptr::null() };
     // SAFETY: fills the record.
     unsafe { sys::ap_get_server_revision(&raw mut version) };
     format!("{}.{}.{}", version.major, version.minor, version.patch)

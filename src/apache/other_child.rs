@@ -16,13 +16,12 @@ pub(crate) trait OtherChild {
 /// Registers a process. The registration ends with the pool (`pconf`), which is
 /// cleared before this module's code is unmapped.
 pub(crate) fn register<T: OtherChild>(pool: Pool<'_>, pid: i32, owner: &T) {
-    let process: *mut sys::apr_proc_t = pool
-        .place(sys::apr_proc_t {
-            pid,
-            in_: std::ptr::null_mut(),
-            out: std::ptr::null_mut(),
-            err: std::ptr::null_mut(),
-        });
+    let process: *mut sys::apr_proc_t = pool.place(sys::apr_proc_t {
+        pid,
+        in_: std::ptr::null_mut(),
+        out: std::ptr::null_mut(),
+        err: std::ptr::null_mut(),
+    });
     let data: *const T = owner;
     // SAFETY: process record and owner live in the configuration's pool, as long as
     // the registration.

@@ -416,7 +416,10 @@ impl<'r> Request<'r> {
         // SAFETY: the vector belongs to the request; our index is valid as long as
         // the module is loaded.
         unsafe {
-            sys::ap_get_module_config(self.field(|r| r.per_dir_config), super::hooks::module_record())
+            sys::ap_get_module_config(
+                self.field(|r| r.per_dir_config),
+                super::hooks::module_record(),
+            )
         }
     }
 

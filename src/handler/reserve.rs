@@ -87,7 +87,8 @@ pub(super) fn reserve<'c>(
 ) -> Result<Slot<'c>, Refused> {
     loop {
         let link_deadline = patience.deadline();
-        let lease = child.lease(link_deadline).map_err(|error| unreachable_supervisor(target, &error))?;
+        let lease =
+            child.lease(link_deadline).map_err(|error| unreachable_supervisor(target, &error))?;
         let pool = child
             .pool(target.application(), link_deadline)
             .map_err(|error| unreachable_supervisor(target, &error))?;

@@ -74,7 +74,8 @@ impl<'a> Target<'a> {
     ) -> Verdict<'a> {
         let alias = request.attached::<Arc<Alias>>();
         let handler = request.handler();
-        let script = std::str::from_utf8(handler).ok().and_then(|name| directory.handler_script(name));
+        let script =
+            std::str::from_utf8(handler).ok().and_then(|name| directory.handler_script(name));
         let how = match (script, alias) {
             (Some(_), _) => Handler::HandlerScript,
             (None, _) if handler != HANDLER.to_bytes() && handler != MEDIA_TYPE => {

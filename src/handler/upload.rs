@@ -4,9 +4,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use wsgi_proto::channel::{
-    BodyEnd, Demand, READ_AHEAD, write_body_end, write_body_head,
-};
+use wsgi_proto::channel::{BodyEnd, Demand, READ_AHEAD, write_body_end, write_body_head};
 use wsgi_proto::codec::HEAD_LEN;
 use wsgi_proto::limits::MAX_DATA;
 use wsgi_sys::socket;
