@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,12 @@ use wsgi_sys::socket;
 use wsgi_sys::table::{PoolRef, Reservation, Table};
 
 use crate::site::Site;
+
+/// Milliseconds after which a child looks whether its supervisor was replaced.
+const LINK_CHECK: u64 = 1_000;
+
+/// Buffers larger than this are not kept for the next request.
+const SCRATCH_LIMIT: usize = 512 * 1024;
 
 /// Longest wait for the mailbox to take a datagram before it is tried again.
 const MAILBOX_RETRY: Duration = Duration::from_millis(20);
@@ -88,12 +96,59 @@ struct Link {
 
 type Pools = HashMap<String, HashMap<String, PoolRef>>;
 
+/// Buffers of one exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// The REQUEST record.
+    pub(crate) record: Vec<u8>,
+    /// What is received.
+    pub(crate) buffer: Vec<u8>,
+}
+
+/// Lends a [`Scratch`] to a request.
+#[derive(Debug)]
+pub(crate) struct ScratchGuard<'c> {
+    child: &'c Child,
+    scratch: Scratch,
+}
+
+impl Deref for ScratchGuard<'_> {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.scratch
+    }
+}
+
+impl DerefMut for ScratchGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Scratch {
+        &mut self.scratch
+    }
+}
+
+impl Drop for ScratchGuard<'_> {
+    fn drop(&mut self) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.record.clear();
+        if scratch.record.capacity() <= SCRATCH_LIMIT && scratch.buffer.len() <= SCRATCH_LIMIT {
+            let mut free = self.child.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+            free.push(scratch);
+        }
+    }
+}
+
 /// State of an httpd child; lives until the process exits.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) table: Table,
     mailbox: OwnedFd,
     generation: u32,
+    started: Instant,
+    /// The current lease, 0 while there is none.
+    lease: AtomicU32,
+    /// Milliseconds after `started` when the supervisor was last seen alive.
+    link_seen: AtomicU64,
+    scratches: Mutex<Vec<Scratch>>,
     link: Mutex<Option<Link>>,
     pools: RwLock<Pools>,
     channels: RwLock<HashMap<u32, Arc<Channel>>>,
@@ -111,19 +166,40 @@ impl Child {
             table: Table::map(table)?,
             mailbox: mailbox.try_clone_to_owned()?,
             generation: site.generation(),
+            started: Instant::now(),
+            lease: AtomicU32::new(0),
+            link_seen: AtomicU64::new(0),
+            scratches: Mutex::default(),
             link: Mutex::default(),
             pools: RwLock::default(),
             channels: RwLock::default(),
         })
     }
 
-    /// The lease under which this child reserves, registering if it must.
+    /// The lease under which this child reserves, registering if it must. Whether
+    /// the supervisor is still the same is looked at once in a while: a lease of its
+    /// predecessor's holds, but nobody watches over it.
     ///
     /// # Errors
     /// [`LinkError`] if the supervisor does not register the child in time.
     pub(crate) fn lease(&self, deadline: Instant) -> Result<u32, LinkError> {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let seen = self.link_seen.load(Ordering::Relaxed);
+        let lease = self.lease.load(Ordering::Relaxed);
+        if lease != 0 && now.saturating_sub(seen) < LINK_CHECK {
+            return Ok(lease);
+        }
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(self.connected(&mut link, deadline)?.lease)
+        let lease = self.connected(&mut link, deadline)?.lease;
+        self.lease.store(lease, Ordering::Relaxed);
+        self.link_seen.store(now, Ordering::Relaxed);
+        Ok(lease)
+    }
+
+    /// Buffers for one request, used again by the next.
+    pub(crate) fn scratch(&self) -> ScratchGuard<'_> {
+        let mut free = self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        ScratchGuard { child: self, scratch: free.pop().unwrap_or_default() }
     }
 
     /// The pool of an application, created by the supervisor if need be.

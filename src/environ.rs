@@ -7,6 +7,8 @@
 //!
 //! *Runs in:* httpd child.
 
+use std::borrow::Cow;
+
 use wsgi_proto::channel::{RequestWriter, environ_name_id};
 
 /// Number of a name, checked when this is compiled.
@@ -192,24 +194,26 @@ fn request_target(line: &[u8]) -> &[u8] {
 }
 
 /// The part of the URL that names the script: all but `path_info` at its end.
-pub(crate) fn script_name(uri: &[u8], path_info: &[u8]) -> Vec<u8> {
-    let uri = merge_slashes(uri);
+pub(crate) fn script_name<'a>(uri: &'a [u8], path_info: &[u8]) -> Cow<'a, [u8]> {
     let path_info = merge_slashes(path_info);
-    match uri.strip_suffix(&*path_info) {
-        Some(name) => name.to_vec(),
-        None => uri,
+    match merge_slashes(uri) {
+        Cow::Borrowed(uri) => Cow::Borrowed(uri.strip_suffix(&*path_info).unwrap_or(uri)),
+        Cow::Owned(uri) => Cow::Owned(uri.strip_suffix(&*path_info).unwrap_or(&uri).to_vec()),
     }
 }
 
 /// One slash for each run of slashes.
-fn merge_slashes(path: &[u8]) -> Vec<u8> {
+fn merge_slashes(path: &[u8]) -> Cow<'_, [u8]> {
+    if !path.windows(2).any(|pair| pair == b"//") {
+        return Cow::Borrowed(path);
+    }
     let mut merged = Vec::with_capacity(path.len());
     for &byte in path {
         if byte != b'/' || merged.last() != Some(&b'/') {
             merged.push(byte);
         }
     }
-    merged
+    Cow::Owned(merged)
 }
 
 /// A number in decimal, on the stack.

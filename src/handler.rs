@@ -18,7 +18,7 @@ use crate::apache::Status;
 use crate::apache::configuration::of_request;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
-use crate::child::Child;
+use crate::child::{Child, Scratch};
 use crate::config::DirectoryConfig;
 use crate::site::Settings;
 
@@ -30,6 +30,12 @@ use target::{RequestFacts, Target, Verdict};
 use upload::Upload;
 
 pub(crate) use target::translate_name;
+
+/// Answers when this child could not set itself up, and said so at its start: what
+/// would run a script must not fall to a handler that shows its source.
+pub(crate) fn without_daemons(request: Request<'_>) -> Status {
+    if target::is_ours(request) { Status::http(503) } else { Status::DECLINED }
+}
 
 /// Answers a request that is for a WSGI application, and declines others.
 pub(crate) fn handle(settings: &Settings, child: &Child, request: Request<'_>) -> Status {
@@ -51,6 +57,12 @@ fn serve(
         Verdict::Refuse(status) => return status,
         Verdict::Decline => return Status::DECLINED,
     };
+    let mut scratch = child.scratch();
+    let Scratch { record, buffer } = &mut *scratch;
+    if send::encode(record, request, &target).is_err() {
+        request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
+        return Status::http(Problem::TooLarge.status());
+    }
     let mut upload = Upload::new(request);
     let mut response = Response::new(request, &target);
     let mut patience = Patience::new(&target);
@@ -59,7 +71,7 @@ fn serve(
             Ok(slot) => slot,
             Err(refused) => return refused.answer(request),
         };
-        match send::send(&slot, request, &target, &mut upload) {
+        match send::send(&slot, record, &mut upload) {
             Ok(()) => break slot,
             // A process that dies before it has the whole request has not begun it.
             Err(Problem::Died) if patience.allows_retry() => {}
@@ -69,7 +81,7 @@ fn serve(
             }
         }
     };
-    match Receiver::new(&slot, request, &target).run(&mut upload, &mut response) {
+    match Receiver::new(&slot, request, &target, buffer).run(&mut upload, &mut response) {
         Ok(end) => {
             slot.release();
             response.finish(end, &upload)

@@ -85,7 +85,7 @@ impl Hooks for Module {
     fn handler(request: Request<'_>) -> Status {
         match CHILD.get() {
             Some((settings, child)) => handler::handle(settings, child, request),
-            None => Status::DECLINED,
+            None => handler::without_daemons(request),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Receiver<'x> {
     slot: &'x Slot<'x>,
     request: Request<'x>,
     socket_timeout: Duration,
-    buffer: Vec<u8>,
+    buffer: &'x mut Vec<u8>,
     /// Received and not yet consumed: `start..end` of the buffer.
     start: usize,
     end: usize,
@@ -58,12 +58,20 @@ enum Progress {
 }
 
 impl<'x> Receiver<'x> {
-    pub(super) fn new(slot: &'x Slot<'_>, request: Request<'x>, target: &Target<'_>) -> Self {
+    pub(super) fn new(
+        slot: &'x Slot<'_>,
+        request: Request<'x>,
+        target: &Target<'_>,
+        buffer: &'x mut Vec<u8>,
+    ) -> Self {
+        if buffer.len() < SMALL {
+            buffer.resize(SMALL, 0);
+        }
         Self {
             slot,
             request,
             socket_timeout: target.timeouts.socket,
-            buffer: vec![0; SMALL],
+            buffer,
             start: 0,
             end: 0,
             data_left: 0,

@@ -33,8 +33,7 @@ enum Instead<'r> {
 pub(super) struct Response<'r> {
     request: Request<'r>,
     brigade: Brigade<'r>,
-    error_override: bool,
-    subject: String,
+    target: &'r Target<'r>,
     headed: bool,
     /// Something was passed to the output filters.
     begun: bool,
@@ -43,12 +42,11 @@ pub(super) struct Response<'r> {
 }
 
 impl<'r> Response<'r> {
-    pub(super) fn new(request: Request<'r>, target: &Target<'_>) -> Self {
+    pub(super) fn new(request: Request<'r>, target: &'r Target<'r>) -> Self {
         Self {
             request,
             brigade: Brigade::new(request),
-            error_override: target.error_override,
-            subject: target.text("MWR1203", "its response is invalid"),
+            target,
             headed: false,
             begun: false,
             has_file: false,
@@ -88,7 +86,7 @@ impl<'r> Response<'r> {
         {
             self.request.headers_out().unset(c"Location");
             self.instead = Some(Instead::Redirect(pool.string(local)));
-        } else if status >= 400 && self.error_override {
+        } else if status >= 400 && self.target.error_override {
             self.instead = Some(Instead::ErrorDocument(status));
         } else {
             self.request.set_status(status, line);
@@ -217,7 +215,8 @@ impl<'r> Response<'r> {
                 upload.failure().unwrap_or_else(|| Status::http(status))
             }
             _ => {
-                self.request.log(Level::Error, &self.subject);
+                let text = self.target.text("MWR1203", "its response is invalid");
+                self.request.log(Level::Error, text);
                 self.break_off(502)
             }
         }

@@ -10,7 +10,7 @@ use wsgi_sys::socket;
 
 use super::reserve::Slot;
 use super::target::Target;
-use super::upload::Upload;
+use super::upload::{self, Upload};
 use crate::apache::log::Level;
 use crate::apache::request::Request;
 use crate::environ::{self, Decimal, Facts};
@@ -80,16 +80,9 @@ impl From<wsgi_proto::Error> for Problem {
     }
 }
 
-/// Encodes the request and sends it. What goes along of the body is bounded, so
-/// that this waits for nothing but the worker's reading of the environ.
-pub(super) fn send(
-    slot: &Slot<'_>,
-    request: Request<'_>,
-    target: &Target<'_>,
-    upload: &mut Upload<'_>,
-) -> Result<(), Problem> {
-    let mut record = Vec::with_capacity(4096);
-    encode(&mut record, request, target, upload.has_body()).map_err(|_| Problem::TooLarge)?;
+/// Sends the encoded request. What goes along of the body is bounded, so that this
+/// waits for nothing but the worker's reading of the environ.
+pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> Result<(), Problem> {
     let body = upload.read_ahead();
     let socket = slot.channel().socket();
     let total = record.len() + body.len();
@@ -104,17 +97,20 @@ pub(super) fn send(
     Ok(())
 }
 
-fn encode(
+/// Encodes the request as one REQUEST record.
+///
+/// # Errors
+/// It exceeds the record's limits.
+pub(super) fn encode(
     buffer: &mut Vec<u8>,
     request: Request<'_>,
     target: &Target<'_>,
-    has_body: bool,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
     let mut record = RequestWriter::new(
         buffer,
-        has_body,
+        upload::has_body(request),
         times,
         target.script,
         target.handler_script,

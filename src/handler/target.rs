@@ -1,6 +1,7 @@
 //! Which application a request is for, and whether it may have it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ffi::CStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -37,6 +38,11 @@ pub(crate) fn translate_name(request: Request<'_>) -> Status {
     request.set_handler(HANDLER);
     request.attach::<Arc<Alias>>(mapped.alias);
     Status::OK
+}
+
+/// Whether a request is for this module, but for handlers of WSGIHandlerScript.
+pub(super) fn is_ours(request: Request<'_>) -> bool {
+    [HANDLER.to_bytes(), MEDIA_TYPE].contains(&request.handler())
 }
 
 /// What is to be done with a request.
@@ -78,7 +84,7 @@ impl<'a> Target<'a> {
             std::str::from_utf8(handler).ok().and_then(|name| directory.handler_script(name));
         let how = match (script, alias) {
             (Some(_), _) => Handler::HandlerScript,
-            (None, _) if handler != HANDLER.to_bytes() && handler != MEDIA_TYPE => {
+            (None, _) if !is_ours(request) => {
                 return Verdict::Decline;
             }
             (None, Some(_)) => Handler::Alias,
@@ -181,7 +187,7 @@ pub(super) struct RequestFacts<'r> {
     request: Request<'r>,
     host: &'r str,
     server_name: &'r str,
-    script_name: Vec<u8>,
+    script_name: OnceCell<Vec<u8>>,
 }
 
 impl<'r> RequestFacts<'r> {
@@ -190,7 +196,7 @@ impl<'r> RequestFacts<'r> {
             request,
             host: std::str::from_utf8(request.hostname()).unwrap_or_default(),
             server_name: request.server().hostname(),
-            script_name: crate::environ::script_name(request.uri(), request.path_info()),
+            script_name: OnceCell::new(),
         }
     }
 }
@@ -223,6 +229,8 @@ impl Facts for RequestFacts<'_> {
     }
 
     fn script_name(&self) -> &[u8] {
-        &self.script_name
+        self.script_name.get_or_init(|| {
+            crate::environ::script_name(self.request.uri(), self.request.path_info()).into_owned()
+        })
     }
 }

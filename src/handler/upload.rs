@@ -16,6 +16,13 @@ use crate::apache::request::Request;
 /// Most bytes of one BODY record: several of httpd's reads in one send.
 const GATHER: usize = 128 * 1024;
 
+/// Whether a request has a body, by the fields that httpd frames it by.
+pub(super) fn has_body(request: Request<'_>) -> bool {
+    let headers = request.headers_in();
+    let length = headers.find(c"Content-Length").map_or(b"0".as_slice(), |v| v.to_bytes());
+    length.iter().any(|digit| *digit != b'0') || headers.find(c"Transfer-Encoding").is_some()
+}
+
 /// A request's body, and what of it is framed but not yet sent.
 #[derive(Debug)]
 pub(super) struct Upload<'r> {
@@ -26,31 +33,21 @@ pub(super) struct Upload<'r> {
     sent: usize,
     /// Bytes of the body framed so far.
     total: u64,
-    has_body: bool,
     ended: bool,
     failure: Option<Status>,
 }
 
 impl<'r> Upload<'r> {
     pub(super) fn new(request: Request<'r>) -> Self {
-        let headers = request.headers_in();
-        let length = headers.find(c"Content-Length").map_or(b"0".as_slice(), |v| v.to_bytes());
-        let has_body = length.iter().any(|digit| *digit != b'0')
-            || headers.find(c"Transfer-Encoding").is_some();
         Self {
             request,
             brigade: Brigade::new(request),
             framed: Vec::new(),
             sent: 0,
             total: 0,
-            has_body,
-            ended: !has_body,
+            ended: !has_body(request),
             failure: None,
         }
-    }
-
-    pub(super) fn has_body(&self) -> bool {
-        self.has_body
     }
 
     /// How httpd's input filters failed, if they did.
