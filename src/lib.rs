@@ -16,8 +16,6 @@ pub mod directives;
 #[deny(unsafe_code)]
 mod environ;
 #[deny(unsafe_code)]
-mod fields;
-#[deny(unsafe_code)]
 mod handler;
 #[deny(unsafe_code)]
 mod lines;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use wsgi_proto::channel::{End, File, HeadReader, Outcome};
+use wsgi_proto::fields;
 
 use super::send::Problem;
 use super::target::Target;
@@ -14,7 +15,6 @@ use crate::apache::Status;
 use crate::apache::brigade::{Brigade, Then};
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
-use crate::fields;
 
 /// Bytes of a file that are read and passed on at a time.
 const FILE_PIECE: usize = 128 * 1024;

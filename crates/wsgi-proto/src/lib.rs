@@ -25,6 +25,7 @@ pub mod control;
 pub mod daemon;
 pub mod deframe;
 mod error;
+pub mod fields;
 pub mod limits;
 pub mod mailbox;
 mod record;

@@ -6,21 +6,10 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use wsgi_proto::channel::HeadWriter;
+use wsgi_proto::fields;
 use wsgi_proto::limits::{MAX_HEADER_NAME, MAX_HEADER_VALUE, MAX_HEADERS, MAX_REASON};
 
 use crate::latin1;
-
-/// Header fields that belong to httpd's connection, not to the application.
-const HOP_BY_HOP: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// A response's head, ready to be sent.
 #[derive(Debug, Default)]
@@ -131,6 +120,9 @@ impl Head {
         }
         self.status =
             [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+        if self.status < 200 {
+            return refused("is an interim response, which httpd sends by itself");
+        }
         self.reason = reason.len();
         self.text.extend_from_slice(reason);
         Ok(())
@@ -153,7 +145,7 @@ impl Head {
         let value = text("header value", &pair.get_item(1)?)?;
         let (name, value) = (name.as_bytes(), value.as_bytes());
         check_field(name, value)?;
-        if HOP_BY_HOP.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes())) {
+        if fields::is_hop_by_hop(name) {
             self.dropped.push(String::from_utf8_lossy(name).into_owned());
             return Ok(());
         }
@@ -180,15 +172,15 @@ fn check_field(name: &[u8], value: &[u8]) -> PyResult<()> {
     if name.is_empty() || name.len() > MAX_HEADER_NAME {
         return Err(PyValueError::new_err("header name is empty or too long"));
     }
-    if name.iter().any(|&byte| byte.is_ascii_control() || byte == b' ' || byte == b':') {
+    if !fields::is_token(name) {
         return Err(PyValueError::new_err(format!(
-            "header name {:?} contains a space, a colon or a control character",
+            "header name {:?} has a character that no header name may have",
             shown()
         )));
     }
-    if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+    if !fields::is_field_value(value) {
         return Err(PyValueError::new_err(format!(
-            "value of header {:?} contains a carriage return, a line feed or a null",
+            "value of header {:?} contains control characters",
             shown()
         )));
     }
@@ -202,14 +194,12 @@ fn check_field(name: &[u8], value: &[u8]) -> PyResult<()> {
 }
 
 fn content_length(value: &[u8]) -> PyResult<u64> {
-    let digits = std::str::from_utf8(value).unwrap_or_default();
-    match digits.parse() {
-        Ok(length) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Ok(length),
-        _ => Err(PyValueError::new_err(format!(
+    fields::content_length(value).and_then(|length| u64::try_from(length).ok()).ok_or_else(|| {
+        PyValueError::new_err(format!(
             "Content-Length {:?} is not a number of bytes",
             String::from_utf8_lossy(value)
-        ))),
-    }
+        ))
+    })
 }
 
 fn text<'py>(what: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {

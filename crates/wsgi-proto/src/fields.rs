@@ -1,22 +1,28 @@
 //! HTTP header fields that an application may set.
 //!
-//! Whatever a daemon sends is checked here again, whatever its worker checked:
-//! nothing of it can end a line of the response's head or change its framing.
+//! The worker checks them to tell the application; the httpd child checks them
+//! again, as a daemon is not trusted: nothing of what it sends can end a line of
+//! the response's head or change its framing.
+//!
+//! *Runs in:* httpd child, daemon.
 
 /// Whether a name is a token (RFC 9110, section 5.6.2).
-pub(crate) fn is_token(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// Whether a value has no control character but tabs (RFC 9110, section 5.5).
-pub(crate) fn is_field_value(value: &[u8]) -> bool {
+#[must_use]
+pub fn is_field_value(value: &[u8]) -> bool {
     value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// Whether a field describes the connection (RFC 9110, section 7.6.1; PEP 3333,
 /// "Other HTTP Features"): httpd's business, never the application's.
-pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_hop_by_hop(name: &[u8]) -> bool {
     const NAMES: [&str; 9] = [
         "Connection",
         "Keep-Alive",
@@ -32,7 +38,8 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
 }
 
 /// A Content-Length: digits alone, within what httpd can count.
-pub(crate) fn content_length(value: &[u8]) -> Option<i64> {
+#[must_use]
+pub fn content_length(value: &[u8]) -> Option<i64> {
     let digits = value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value).ok().filter(|text| digits && !text.is_empty())?.parse().ok()
 }
