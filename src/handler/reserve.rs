@@ -147,6 +147,8 @@ fn queue(
         });
     };
     child.waiting(pool);
+    let waiting = child.table.waiting(pool.index);
+    request.log(Level::Debug, format_args!("requests waiting for a thread: {waiting}"));
     loop {
         let wait = patience.left().min(TICK);
         match child.table.wait(ticket, lease, wait) {

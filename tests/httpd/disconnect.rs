@@ -128,7 +128,7 @@ fn write_to_a_client_that_left_raises_oserror() {
 #[test]
 fn a_client_that_leaves_the_queue_never_reaches_the_application() {
     ours_only!("mod_wsgi runs a queued request whoever is left to answer");
-    let server = Config::serving("program.wsgi", "threads=1").start();
+    let server = Config::serving("program.wsgi", "threads=1").line("LogLevel wsgi:debug").start();
     let gate = Gate::open();
     let target = gated(
         &gate,
@@ -147,7 +147,9 @@ fn a_client_that_leaves_the_queue_never_reaches_the_application() {
     let mut first = send("first");
     let visitor = gate.visitor();
     // While the only thread is taken, one more client comes and goes.
-    send("second").reset();
+    let second = send("second");
+    server.log().wait_for("waiting for a thread: 1");
+    second.reset();
     let mut third = send("third");
     visitor.release();
     assert_eq!(first.head().unwrap().status, 200);

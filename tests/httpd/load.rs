@@ -89,7 +89,8 @@ fn waiting_longer_than_the_queue_timeout_is_a_504() {
 #[test]
 fn the_queue_is_first_come_first_served() {
     ours_only!("mod_wsgi polls a full backlog");
-    let server = Config::serving("program.wsgi", "threads=1").start();
+    let server = Config::serving("program.wsgi", "threads=1").line("LogLevel wsgi:debug").start();
+    let log = server.log();
     let gate = Gate::open();
     let target = format!(
         "{}&{}",
@@ -112,9 +113,9 @@ fn the_queue_is_first_come_first_served() {
         connections.push(connection);
         if inside.is_none() {
             inside = Some(gate.visitor());
+        } else {
+            log.wait_for(&format!("waiting for a thread: {number}"));
         }
-        // What orders requests is when httpd has them; there is nothing to ask it by.
-        std::thread::sleep(Duration::from_millis(50));
     }
     for number in 0..10 {
         let visitor = inside.take().unwrap_or_else(|| gate.visitor());
