@@ -147,8 +147,9 @@ fn a_client_that_leaves_the_queue_never_reaches_the_application() {
     let mut first = send("first");
     let visitor = gate.visitor();
     // While the only thread is taken, one more client comes and goes.
+    let log = server.log().cursor();
     let second = send("second");
-    server.log().wait_for("waiting for a thread: 1");
+    log.wait_for("waiting for a thread: 1");
     second.reset();
     let mut third = send("third");
     visitor.release();

@@ -90,7 +90,7 @@ fn waiting_longer_than_the_queue_timeout_is_a_504() {
 fn the_queue_is_first_come_first_served() {
     ours_only!("mod_wsgi polls a full backlog");
     let server = Config::serving("program.wsgi", "threads=1").line("LogLevel wsgi:debug").start();
-    let log = server.log();
+    let mut log = server.log();
     let gate = Gate::open();
     let target = format!(
         "{}&{}",
@@ -113,6 +113,8 @@ fn the_queue_is_first_come_first_served() {
         connections.push(connection);
         if inside.is_none() {
             inside = Some(gate.visitor());
+            // The first one may have waited for the process to start.
+            log = log.cursor();
         } else {
             log.wait_for(&format!("waiting for a thread: {number}"));
         }
