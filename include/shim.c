@@ -65,6 +65,37 @@ int wsgi_request_has_content_filters(const request_rec *r)
     return 0;
 }
 
+static apr_status_t close_file(void *file)
+{
+    return apr_file_close(file);
+}
+
+apr_bucket *wsgi_file_bucket(int descriptor, apr_off_t offset, apr_size_t length,
+                             apr_pool_t *pool, apr_bucket_alloc_t *list)
+{
+    apr_file_t *file = NULL;
+    apr_bucket *bucket;
+
+    if (apr_os_file_put(&file, &descriptor, APR_FOPEN_READ | APR_FOPEN_SENDFILE_ENABLED, pool)
+        != APR_SUCCESS) {
+        return NULL;
+    }
+    apr_pool_cleanup_register(pool, file, close_file, apr_pool_cleanup_null);
+    bucket = apr_bucket_file_create(file, offset, length, pool, list);
+#if APR_HAS_MMAP
+    /* A file that shrinks under a mapping kills the process that reads it. */
+    apr_bucket_file_enable_mmap(bucket, 0);
+#endif
+    return bucket;
+}
+
+int wsgi_request_may_sendfile(const request_rec *r)
+{
+    core_dir_config *config = ap_get_core_module_config(r->per_dir_config);
+
+    return config->enable_sendfile == ENABLE_SENDFILE_ON;
+}
+
 void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
                      const server_rec *s, const char *text, apr_size_t length)
 {

@@ -22,6 +22,14 @@ void wsgi_connection_close(conn_rec *c);
 /* Whether any output filter of r would change content (WSGIMapHEADToGET Auto). */
 int wsgi_request_has_content_filters(const request_rec *r);
 
+/* A part of a file as a bucket: sent by sendfile(2), never mapped. The descriptor is
+ * closed with the pool. NULL if memory is out. */
+apr_bucket *wsgi_file_bucket(int descriptor, apr_off_t offset, apr_size_t length,
+                             apr_pool_t *pool, apr_bucket_alloc_t *list);
+
+/* EnableSendfile On. */
+int wsgi_request_may_sendfile(const request_rec *r);
+
 /* "%{...}" free logging: the text is never a format. */
 void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
                      const server_rec *s, const char *text, apr_size_t length);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::request::Request;
@@ -155,6 +156,27 @@ impl<'r> Brigade<'r> {
             unsafe { sys::ap_pass_brigade(self.request.output_filters(), self.raw.as_ptr()) };
         self.clear();
         status == 0 && !self.request.is_aborted()
+    }
+
+    /// Sends a part of a file by sendfile(2), as the whole body. False if the client is
+    /// gone.
+    pub(crate) fn send_file(&mut self, file: OwnedFd, offset: u64, length: u64) -> bool {
+        let (Ok(offset), Ok(length)) = (i64::try_from(offset), usize::try_from(length)) else {
+            return false;
+        };
+        let pool = self.request.pool().raw();
+        let descriptor = file.into_raw_fd();
+        // SAFETY: the descriptor goes over to the pool; pool and allocator live at least
+        // as long as the request.
+        let bucket = unsafe {
+            let list = self.request.bucket_alloc();
+            sys::wsgi_file_bucket(descriptor, offset, length, pool, list)
+        };
+        if bucket.is_null() {
+            return false;
+        }
+        self.append(bucket);
+        self.send(&[], Then::Flush)
     }
 
     fn append(&mut self, bucket: *mut sys::apr_bucket) {

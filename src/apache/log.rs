@@ -59,7 +59,8 @@ impl Loggable for Request<'_> {
         // SAFETY: the request is alive; the text is passed with its length.
         unsafe {
             sys::wsgi_log_request(
-                c"mod_wsgi".as_ptr(),
+                // No source line: entries have codes.
+                std::ptr::null(),
                 0,
                 hooks::module_index(),
                 level as c_int,
@@ -82,7 +83,8 @@ impl Loggable for Server<'_> {
         // SAFETY: the server is alive; the text is passed with its length.
         unsafe {
             sys::wsgi_log_server(
-                c"mod_wsgi".as_ptr(),
+                // No source line: entries have codes.
+                std::ptr::null(),
                 0,
                 hooks::module_index(),
                 level as c_int,

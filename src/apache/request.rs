@@ -198,6 +198,17 @@ impl<'r> Request<'r> {
         unsafe { sys::wsgi_request_expecting_100(self.raw()) != 0 }
     }
 
+    /// Whether a file may go to the client by sendfile(2): EnableSendfile is On, and
+    /// nothing between here and the socket wants to see the bytes.
+    pub(crate) fn may_sendfile(self) -> bool {
+        // SAFETY: the request is alive.
+        let enabled = unsafe { sys::wsgi_request_may_sendfile(self.raw()) != 0 };
+        enabled
+            && self.connection_field(|c| c.master).is_null()
+            && !self.is_https()
+            && !self.has_content_filters()
+    }
+
     /// Whether an output filter works on content, which HEAD would deceive.
     pub(crate) fn has_content_filters(self) -> bool {
         // SAFETY: the request is alive.

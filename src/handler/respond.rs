@@ -17,7 +17,10 @@ use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
 
 /// Bytes of a file that are read and passed on at a time.
-const FILE_PIECE: usize = 128 * 1024;
+const FILE_PIECE: usize = 256 * 1024;
+
+/// So much of a body is written at once, rather than copied to wait for more.
+const WORTH_A_WRITE: usize = 64 * 1024;
 
 /// What takes the place of the application's response.
 #[derive(Clone, Copy, Debug)]
@@ -150,6 +153,8 @@ impl<'r> Response<'r> {
             return self.brigade.send(&pieces, Then::Flush) && self.brigade.send(&[], then);
         }
         self.begun = true;
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let then = if then == Then::Hold && total >= WORTH_A_WRITE { Then::Flush } else { then };
         self.brigade.send(&pieces, then)
     }
 
@@ -183,6 +188,13 @@ impl<'r> Response<'r> {
         if self.instead.is_some() || self.request.is_head() {
             return Ok(());
         }
+        if self.target.sendfile && self.request.may_sendfile() {
+            self.begun = true;
+            // A file that has become shorter ends the connection, as httpd announced
+            // more.
+            let _ = self.brigade.send_file(source.into(), file.offset, file.length);
+            return Ok(());
+        }
         let mut piece = vec![0; FILE_PIECE];
         let (mut offset, mut left) = (file.offset, file.length);
         while left > 0 {
@@ -192,7 +204,8 @@ impl<'r> Response<'r> {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             self.begun = true;
-            if !self.brigade.send(&[&piece[..count]], Then::Hold) {
+            // A flush writes from here; holding would have httpd copy what is left over.
+            if !self.brigade.send(&[&piece[..count]], Then::Flush) {
                 return Ok(());
             }
             offset += count as u64;

@@ -66,6 +66,8 @@ pub(super) struct Target<'a> {
     pub(super) timeouts: Timeouts,
     pub(super) head_as_get: bool,
     pub(super) error_override: bool,
+    /// WSGIEnableSendfile.
+    pub(super) sendfile: bool,
     /// Microseconds since the epoch: from here on the request waits for a slot.
     pub(super) queue_start: u64,
 }
@@ -115,6 +117,7 @@ impl<'a> Target<'a> {
                 MapHead::Auto => request.has_content_filters(),
             },
             error_override: directory.error_override(),
+            sendfile: directory.enable_sendfile(),
             queue_start: now(),
             route,
         })
