@@ -14,6 +14,7 @@ mod groups;
 mod karrigell;
 mod lifecycle;
 mod load;
+mod modes;
 mod privileges;
 mod start_response;
 mod streaming;

@@ -17,6 +17,7 @@ pub(crate) struct Config {
     declared: Vec<String>,
     files: Vec<(String, String)>,
     environment: Vec<(String, String)>,
+    one_process: bool,
 }
 
 /// What httpd said when it did not start.
@@ -77,6 +78,12 @@ impl Config {
         self
     }
 
+    /// Runs httpd as `httpd -X`: one process that is parent and child.
+    pub(crate) fn one_process(mut self) -> Self {
+        self.one_process = true;
+        self
+    }
+
     /// Declares that lines with this text belong to the test, whatever their level.
     pub(crate) fn expect_log(mut self, pattern: &str) -> Self {
         self.declared.push(pattern.to_owned());
@@ -98,6 +105,11 @@ impl Config {
     #[track_caller]
     pub(crate) fn fail(self) -> StartFailure {
         Server::fail(self)
+    }
+
+    /// How httpd stays in the foreground.
+    pub(super) fn foreground(&self) -> &'static str {
+        if self.one_process { "-X" } else { "-DFOREGROUND" }
     }
 
     pub(super) fn declared(&self) -> &[String] {

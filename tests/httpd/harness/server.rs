@@ -81,7 +81,7 @@ impl Server {
         fs::write(root.join("httpd.conf"), config.render(&root, &module, port)).unwrap();
         let console = File::create(root.join("console.log")).unwrap();
         let httpd = Command::new(&settings.httpd)
-            .args(["-DFOREGROUND", "-d"])
+            .args([config.foreground(), "-d"])
             .arg(&root)
             .arg("-f")
             .arg(root.join("httpd.conf"))
