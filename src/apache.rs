@@ -7,6 +7,7 @@
 //! *Runs in:* httpd's parent and children.
 
 pub(crate) mod brigade;
+mod client;
 pub(crate) mod commands;
 pub(crate) mod configuration;
 pub(crate) mod guard;

@@ -7,6 +7,7 @@
 //!
 //! *Runs in:* httpd child, on the thread that httpd gave the request.
 
+mod outlet;
 mod receive;
 mod reserve;
 mod respond;

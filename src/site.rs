@@ -28,31 +28,34 @@ const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
 /// Key of the finished [`Site`].
 const SITE: &std::ffi::CStr = c"mod_wsgi site";
 
-/// How long a request of a group may wait, and for what.
+/// How long a request of a group may wait, and how much it may keep.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
+pub(crate) struct Limits {
     /// queue-timeout: for a free thread.
     pub(crate) queue: Option<Duration>,
     /// connect-timeout: for a free thread if there is no queue-timeout.
     pub(crate) connect: Duration,
     /// socket-timeout: for a sign of life from the worker.
     pub(crate) socket: Duration,
+    /// response-buffer-size: bytes of a response that wait for a slow client.
+    pub(crate) response_buffer: usize,
 }
 
 /// What requests need of the configuration, in any thread of a child.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) globals: Globals,
-    timeouts: HashMap<String, Timeouts>,
+    limits: HashMap<String, Limits>,
 }
 
 impl Settings {
-    /// Timeouts of a process group.
-    pub(crate) fn timeouts(&self, process_group: &str) -> Timeouts {
-        self.timeouts.get(process_group).copied().unwrap_or(Timeouts {
+    /// Limits of a process group.
+    pub(crate) fn limits(&self, process_group: &str) -> Limits {
+        self.limits.get(process_group).copied().unwrap_or(Limits {
             queue: None,
             connect: Duration::from_secs(15),
             socket: Duration::from_secs(60),
+            response_buffer: 8 * 1024 * 1024,
         })
     }
 }
@@ -170,9 +173,9 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     let version = env!("CARGO_PKG_VERSION");
     let component = format!("mod_wsgi/{version}");
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
-    let timeouts = members.iter().map(|(member, timeouts)| (member.group.name.clone(), *timeouts));
+    let limits = members.iter().map(|(member, limits)| (member.group.name.clone(), *limits));
     let site = Site {
-        settings: Settings { timeouts: timeouts.collect(), globals },
+        settings: Settings { limits: limits.collect(), globals },
         begin: begin(&directory, &mpm, version),
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
@@ -204,7 +207,7 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
 fn members(
     globals: &Globals,
     server: Server<'static>,
-) -> Result<Vec<(Member, Timeouts)>, Vec<String>> {
+) -> Result<Vec<(Member, Limits)>, Vec<String>> {
     let mut members = Vec::new();
     let mut errors = Vec::new();
     for group in globals.groups() {
@@ -221,7 +224,7 @@ fn implicit_member(
     globals: &Globals,
     server: Server<'static>,
     mpm: &Mpm,
-) -> Option<(Member, Timeouts)> {
+) -> Option<(Member, Limits)> {
     if globals.restrict_embedded {
         return None;
     }
@@ -237,7 +240,7 @@ fn member(
     globals: &Globals,
     group: &DaemonGroup,
     base: Server<'static>,
-) -> Result<(Member, Timeouts), String> {
+) -> Result<(Member, Limits), String> {
     let owner = group.owner.as_ref().map(|owner| owner.id);
     let host = servers(base).find(|server| Some(ServerId(server.id())) == owner).unwrap_or(base);
     let (uid, gid) = mpm::child_identity();
@@ -251,12 +254,13 @@ fn member(
         log_level: u8::try_from(Loggable::level(&host).clamp(0, 7)).unwrap_or(4),
     };
     let resolved = globals.resolve(group, &defaults)?;
-    let timeouts = Timeouts {
+    let limits = Limits {
         queue: Some(group.queue_timeout).filter(|timeout| !timeout.is_zero()),
         connect: group.connect_timeout,
         socket: group.socket_timeout.unwrap_or(timeout),
+        response_buffer: usize::try_from(group.response_buffer_size).unwrap_or(usize::MAX),
     };
-    Ok((Member { group: resolved, log: error_log(host) }, timeouts))
+    Ok((Member { group: resolved, log: error_log(host) }, limits))
 }
 
 /// The error log of a server, else the base server's, else stderr.

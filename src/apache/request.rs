@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
-use std::os::fd::RawFd;
 use std::ptr::NonNull;
 
 use super::pool::Pool;
@@ -45,11 +44,11 @@ impl<'r> Request<'r> {
         pick(unsafe { self.raw.as_ref() })
     }
 
-    fn connection(self) -> *mut sys::conn_rec {
+    pub(super) fn connection(self) -> *mut sys::conn_rec {
         self.field(|r| r.connection)
     }
 
-    fn connection_field<T: Copy>(self, pick: impl FnOnce(&sys::conn_rec) -> T) -> T {
+    pub(super) fn connection_field<T: Copy>(self, pick: impl FnOnce(&sys::conn_rec) -> T) -> T {
         // SAFETY: a request's connection outlives it.
         pick(unsafe { &*self.connection() })
     }
@@ -360,27 +359,6 @@ impl<'r> Request<'r> {
     pub(crate) fn close_connection(self) {
         // SAFETY: the connection outlives the request.
         unsafe { sys::wsgi_connection_close(self.connection()) };
-    }
-
-    /// Whether the connection is dead: a write has failed, or the kernel says so. The
-    /// end of what the client sends is no sign of it, as it may have closed its side
-    /// only. Requests of HTTP/2 have no socket of their own.
-    pub(crate) fn client_is_gone(self) -> bool {
-        if self.is_aborted() || !self.connection_field(|c| c.master).is_null() {
-            return self.is_aborted();
-        }
-        let mut descriptor: RawFd = -1;
-        // SAFETY: the connection outlives the request, and its socket stays open until
-        // httpd has ended the connection; poll gets one record and does not wait.
-        unsafe {
-            let socket = sys::ap_get_conn_socket(self.connection());
-            if socket.is_null() || sys::apr_os_sock_get(&raw mut descriptor, socket) != 0 {
-                return false;
-            }
-            let mut asked = libc::pollfd { fd: descriptor, events: 0, revents: 0 };
-            libc::poll(&raw mut asked, 1, 0) == 1
-                && asked.revents & (libc::POLLERR | libc::POLLHUP) != 0
-        }
     }
 
     /// Leaves a reference for the request's later hooks. `T` is one type for the

@@ -29,6 +29,9 @@ const LARGE: usize = 256 * 1024;
 /// Pieces of the body that are passed on together.
 const PIECES: usize = 32;
 
+/// How often the clock and the client are looked at while a spool is emptied.
+const TICK: Duration = Duration::from_secs(1);
+
 /// How long a worker has to come to its END after the client left. Then its
 /// channel is replaced, and the httpd thread is free.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
@@ -70,7 +73,7 @@ impl<'x> Receiver<'x> {
         Self {
             slot,
             request,
-            socket_timeout: target.timeouts.socket,
+            socket_timeout: target.limits.socket,
             buffer,
             start: 0,
             end: 0,
@@ -92,7 +95,7 @@ impl<'x> Receiver<'x> {
         response: &mut Response<'_>,
     ) -> Result<End, Problem> {
         loop {
-            self.receive()?;
+            self.receive(response)?;
             if let Progress::Ended(end) = self.consume(upload, response)? {
                 if self.start != self.end || !self.descriptors.is_empty() {
                     return Err(Problem::Malformed("records after END".into()));
@@ -107,11 +110,21 @@ impl<'x> Receiver<'x> {
 
     /// One successful receive. The socket's receive timeout is a tick, at which the
     /// clock and the client are looked at.
-    fn receive(&mut self) -> Result<(), Problem> {
+    fn receive(&mut self, response: &mut Response<'_>) -> Result<(), Problem> {
         self.make_room();
         loop {
             if self.cancelled.is_some_and(|since| since.elapsed() >= CANCEL_PATIENCE) {
                 return Err(Problem::ClientGone);
+            }
+            if let Some(outlet) = response.waiting().filter(|_| self.cancelled.is_none()) {
+                let channel = self.slot.channel().socket();
+                let (readable, client) = self.request.wait_with_client(channel, TICK);
+                if client && !outlet.drain() {
+                    self.cancel()?;
+                }
+                if !readable {
+                    continue;
+                }
             }
             let space = &mut self.buffer[self.end..];
             match socket::receive(self.slot.channel().socket(), space, true) {

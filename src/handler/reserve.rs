@@ -196,7 +196,7 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(target: &Target<'_>) -> Self {
         let begun = Instant::now();
-        let timeouts = target.timeouts;
+        let timeouts = target.limits;
         let (strict, wait) = match timeouts.queue {
             Some(queue) => (true, queue),
             None => (false, timeouts.connect),

@@ -1,26 +1,19 @@
 //! Makes an HTTP response of what the worker sent.
 
 use std::fs;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 
 use wsgi_proto::channel::{End, File, HeadReader, Outcome};
 use wsgi_proto::fields;
 
+use super::outlet::Outlet;
 use super::send::Problem;
 use super::target::Target;
 use super::upload::Upload;
 use crate::apache::Status;
-use crate::apache::brigade::{Brigade, Then};
+use crate::apache::brigade::Then;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
-
-/// Bytes of a file that are read and passed on at a time.
-const FILE_PIECE: usize = 256 * 1024;
-
-/// So much of a body is written at once, rather than copied to wait for more.
-const WORTH_A_WRITE: usize = 64 * 1024;
 
 /// What takes the place of the application's response.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +28,12 @@ enum Instead<'r> {
 #[derive(Debug)]
 pub(super) struct Response<'r> {
     request: Request<'r>,
-    brigade: Brigade<'r>,
+    outlet: Outlet<'r>,
     target: &'r Target<'r>,
     headed: bool,
-    /// Something was passed to the output filters.
-    begun: bool,
     has_file: bool,
+    /// The body, to be sent after END: a file, offset and length.
+    file: Option<(fs::File, (u64, u64))>,
     instead: Option<Instead<'r>>,
 }
 
@@ -48,11 +41,11 @@ impl<'r> Response<'r> {
     pub(super) fn new(request: Request<'r>, target: &'r Target<'r>) -> Self {
         Self {
             request,
-            brigade: Brigade::new(request),
+            outlet: Outlet::new(request, target.limits.response_buffer),
             target,
             headed: false,
-            begun: false,
             has_file: false,
+            file: None,
             instead: None,
         }
     }
@@ -147,33 +140,32 @@ impl<'r> Response<'r> {
             return true;
         }
         let pieces: Vec<&[u8]> = pieces.collect();
-        if then == Then::BreakOff && !self.begun {
-            // httpd must have sent the head before it learns that the rest is missing.
-            self.begun = true;
-            return self.brigade.send(&pieces, Then::Flush) && self.brigade.send(&[], then);
-        }
-        self.begun = true;
-        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let then = if then == Then::Hold && total >= WORTH_A_WRITE { Then::Flush } else { then };
-        self.brigade.send(&pieces, then)
+        self.outlet.write(&pieces, then)
+    }
+
+    /// The way to the client, if something waits there.
+    pub(super) fn waiting(&mut self) -> Option<&mut Outlet<'r>> {
+        Some(&mut self.outlet).filter(|outlet| outlet.is_waiting())
     }
 
     /// What the END of the exchange means for the body.
     pub(super) fn last(&self, outcome: Outcome) -> Then {
         match outcome {
-            Outcome::Complete if self.headed && self.instead.is_none() => Then::End,
+            Outcome::Complete if self.headed && self.instead.is_none() && self.file.is_none() => {
+                Then::End
+            }
             Outcome::Aborted if self.headed => Then::BreakOff,
             _ => Then::Hold,
         }
     }
 
-    /// Sends a part of a file. It is read at explicit offsets, as its own offset is
-    /// shared with the application, and never mapped, as it may shrink meanwhile.
+    /// Takes a part of a file as the body. It is sent when the exchange is over, so
+    /// that it does not hold the worker.
     ///
     /// # Errors
     /// The record is out of order, or its descriptor is no such file.
     pub(super) fn file(&mut self, file: File, descriptor: Option<OwnedFd>) -> Result<(), Problem> {
-        if !self.headed || self.begun || self.has_file {
+        if !self.headed || self.outlet.has_begun() || self.has_file {
             return Err(Problem::Malformed("FILE out of order".into()));
         }
         let Some(descriptor) = descriptor else {
@@ -185,37 +177,22 @@ impl<'r> Response<'r> {
         if !metadata.is_file() || metadata.len() < file.offset + file.length {
             return Err(Problem::Malformed("FILE is no file of that size".into()));
         }
-        if self.instead.is_some() || self.request.is_head() {
-            return Ok(());
-        }
-        if self.target.sendfile && self.request.may_sendfile() {
-            self.begun = true;
-            // A file that has become shorter ends the connection, as httpd announced
-            // more.
-            let _ = self.brigade.send_file(source.into(), file.offset, file.length);
-            return Ok(());
-        }
-        let mut piece = vec![0; FILE_PIECE];
-        let (mut offset, mut left) = (file.offset, file.length);
-        while left > 0 {
-            let length = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let count = source.read_at(&mut piece[..length], offset)?;
-            if count == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            self.begun = true;
-            // A flush writes from here; holding would have httpd copy what is left over.
-            if !self.brigade.send(&[&piece[..count]], Then::Flush) {
-                return Ok(());
-            }
-            offset += count as u64;
-            left -= count as u64;
+        if self.instead.is_none() && !self.request.is_head() {
+            self.file = Some((source, (file.offset, file.length)));
         }
         Ok(())
     }
 
     /// The exchange came to its END: the handler's result.
-    pub(super) fn finish(self, end: End, upload: &Upload<'_>) -> Status {
+    pub(super) fn finish(mut self, end: End, upload: &Upload<'_>) -> Status {
+        self.outlet.finish();
+        if let (Outcome::Complete, Some((file, part))) = (end.outcome, self.file.take())
+            && let Err(error) = self.outlet.send_file(file, part, self.target.sendfile)
+        {
+            let text = self.target.text("MWR1204", &format!("its file can't be sent: {error}"));
+            self.request.log(Level::Error, text);
+            return self.break_off(502);
+        }
         match (end.outcome, self.instead) {
             (Outcome::Complete, Some(Instead::Redirect(uri))) => {
                 self.request.redirect_internally(uri);
@@ -238,9 +215,10 @@ impl<'r> Response<'r> {
     /// The exchange failed: `status` if the client has nothing yet, else the end of
     /// its connection, so that it can't take a part for the whole.
     pub(super) fn break_off(mut self, status: u16) -> Status {
-        if self.begun {
+        if self.outlet.has_begun() {
             self.request.close_connection();
-            self.brigade.send(&[], Then::BreakOff);
+            self.outlet.finish();
+            self.outlet.write(&[], Then::BreakOff);
             return Status::OK;
         }
         if status == super::reserve::CLIENT_GONE {

@@ -18,7 +18,7 @@ use crate::config::{
     Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, ServerConfig, ServerId,
 };
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
-use crate::site::{Settings, Timeouts};
+use crate::site::{Limits, Settings};
 
 /// Name of the handler that runs a file as a WSGI script.
 const HANDLER: &CStr = c"wsgi-script";
@@ -63,7 +63,7 @@ pub(super) struct Target<'a> {
     pub(super) script: &'a [u8],
     /// Absolute path of the handler script; empty unless there is one.
     pub(super) handler_script: &'a [u8],
-    pub(super) timeouts: Timeouts,
+    pub(super) limits: Limits,
     pub(super) head_as_get: bool,
     pub(super) error_override: bool,
     /// WSGIEnableSendfile.
@@ -109,7 +109,7 @@ impl<'a> Target<'a> {
         Verdict::Serve(Self {
             script: request.filename(),
             handler_script: script.map_or(&[], path),
-            timeouts: settings.timeouts(&route.process_group),
+            limits: settings.limits(&route.process_group),
             head_as_get: match directory.map_head_to_get() {
                 _ if !request.is_head() => false,
                 MapHead::On => true,

@@ -311,3 +311,50 @@ fn file_wrapper_reads_what_is_no_file() {
     );
     assert_eq!(server.get(&target).expect(200).body, vec![b'x'; 20_000]);
 }
+
+#[test]
+fn a_slow_client_does_not_hold_the_thread() {
+    ours_only!("mod_wsgi's thread waits for the client");
+    let options = "threads=1 response-buffer-size=67108864";
+    let server = Config::serving("program.wsgi", options).start();
+    // More than the sockets of both sides can hold.
+    let target = program(
+        "
+        def run(environ, start_response):
+            start_response('200 OK', [])
+            for number in range(640):
+                yield bytes([number % 251]) * 65536
+        ",
+    );
+    let mut slow = server.connect();
+    slow.send(&Request::get(&target)).unwrap();
+    let head = slow.head().unwrap();
+    assert_eq!(server.text(&program(ONE)), "one");
+    let body = slow.body(&head).unwrap();
+    assert_eq!(body.len(), 640 * 65536);
+    let right = |(number, piece): (usize, &[u8])| {
+        piece.iter().all(|byte| usize::from(*byte) == number % 251)
+    };
+    assert!(body.chunks(65536).enumerate().all(right));
+}
+
+#[test]
+fn a_slow_client_of_a_file_does_not_hold_the_thread() {
+    ours_only!("mod_wsgi's thread waits for the client");
+    let server = Config::serving("program.wsgi", "threads=1").start();
+    let path = server.scratch("big");
+    std::fs::write(&path, vec![b'f'; 40 << 20]).unwrap();
+    let target = program(&format!(
+        "
+        def run(environ, start_response):
+            start_response('200 OK', [])
+            return environ['wsgi.file_wrapper'](open('{}', 'rb'))
+        ",
+        path.display()
+    ));
+    let mut slow = server.connect();
+    slow.send(&Request::get(&target)).unwrap();
+    let head = slow.head().unwrap();
+    assert_eq!(server.text(&program(ONE)), "one");
+    assert_eq!(slow.body(&head).unwrap().len(), 40 << 20);
+}
