@@ -219,3 +219,43 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     }
     false
 }
+
+#[test]
+fn limits_priority_and_mask_are_those_of_the_group() {
+    let options = "umask=0027 cpu-priority=5 memory-limit=900000000 \
+                   virtual-memory-limit=4000000000 cpu-time-limit=1000 stack-size=524288";
+    let server = Config::serving("program.wsgi", options).start();
+    let seen = server.text(&program(
+        "
+        import os, resource, threading
+        def run(environ, start_response):
+            mask = os.umask(0)
+            os.umask(mask)
+            limit = lambda name: resource.getrlimit(getattr(resource, name))[0]
+            seen = [oct(mask), os.getpriority(os.PRIO_PROCESS, 0), limit('RLIMIT_DATA'),
+                    limit('RLIMIT_AS'), limit('RLIMIT_CPU')]
+            start_response('200 OK', [])
+            return [' '.join(map(str, seen)).encode()]
+        ",
+    ));
+    assert_eq!(seen, "0o27 5 900000000 4000000000 1000");
+}
+
+#[test]
+fn a_group_may_have_a_root_directory_of_its_own() {
+    if settings().user.is_none() {
+        println!("SKIPPED: chroot needs root");
+        return;
+    }
+    // The real root, as a Python of its own would fill a folder; the steps are the same.
+    let server = Config::serving("program.wsgi", "chroot=/").start();
+    let target = program(
+        "
+        import os
+        def run(environ, start_response):
+            start_response('200 OK', [])
+            return [os.getcwd().encode()]
+        ",
+    );
+    assert!(server.text(&target).starts_with('/'));
+}
