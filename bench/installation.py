@@ -54,9 +54,11 @@ def virtual_environment():
     if not (places.VENV / "bin" / "pip").exists():
         subprocess.run([python, "-m", "venv", places.VENV], check=True)
     pip = [places.VENV / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    environment = {**os.environ, "APXS": places.apxs()}
+    environment = {**os.environ, "APXS": places.apxs(),
+                   "PATH": f"{places.VENV / 'bin'}:{os.environ.get('PATH', '')}"}
     subprocess.run([*pip, "install", "wheel", "setuptools"], check=True)
-    subprocess.run([*pip, "install", *PINNED], check=True, env=environment)
+    # No wheel from a cache: it may have been linked with another Python of the same version.
+    subprocess.run([*pip, "install", "--no-cache-dir", *PINNED], check=True, env=environment)
     mark.write_text(wanted)
 
 

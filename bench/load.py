@@ -35,7 +35,7 @@ def check(server, workload):
         wanted = b"x" * wanted
     if answer != wanted:
         raise WrongAnswer(f"a body of {len(answer)} bytes that begins {answer[:40]!r}")
-    extra = sum(name.startswith("X-Response-") for name in response.headers)
+    extra = sum(name.lower().startswith("x-response-") for name in response.headers)
     if extra != workload.response_headers:
         raise WrongAnswer(f"{extra} of {workload.response_headers} response headers")
 

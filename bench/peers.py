@@ -12,7 +12,7 @@ REFERENCE = "daemon"
 
 PYTHON = """\
 WSGIDaemonProcess bench processes={processes} threads={threads} display-name=%{{GROUP}} \
-python-home={venv}
+python-home={venv} python-path={app}
 WSGIProcessGroup bench
 WSGIApplicationGroup %{{GLOBAL}}
 WSGIScriptAlias / {app}/application.py
@@ -49,7 +49,7 @@ ALL = (
     Peer("daemon", "mod_wsgi 6.1.1, daemon mode", "mod_wsgi daemon",
          lines="LoadModule wsgi_module {express}\nWSGISocketPrefix {root}/wsgi\n" + PYTHON),
     Peer("embedded", "mod_wsgi 6.1.1, embedded mode", "mod_wsgi embedded",
-         lines="LoadModule wsgi_module {express}\nWSGIPythonHome {venv}\n"
+         lines="LoadModule wsgi_module {express}\nWSGIPythonHome {venv}\nWSGIPythonPath {app}\n"
          "WSGIApplicationGroup %{{GLOBAL}}\nWSGIScriptAlias / {app}/application.py\n"
          "WSGIImportScript {app}/application.py process-group=%{{GLOBAL}} "
          "application-group=%{{GLOBAL}}\n"),

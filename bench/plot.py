@@ -16,9 +16,9 @@ TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 def draw(summary):
     """One line for each workload, one dot for each server; a bar shows the rounds' spread."""
-    rows = [(mpm, workload) for mpm, workload in summary.rows()
-            if any(dots(summary, mpm, workload))]
-    values = [end for mpm, workload in rows for _, spread in dots(summary, mpm, workload)
+    rows = [(shape, workload) for shape, workload in summary.rows()
+            if any(dots(summary, shape, workload))]
+    values = [end for shape, workload in rows for _, spread in dots(summary, shape, workload)
               for end in (spread.low, spread.high)] or [1]
     low = max(tick for tick in TICKS if tick <= max(min(values), TICKS[0]))
     high = min(tick for tick in TICKS if tick >= min(max(values), TICKS[-1]))
@@ -45,22 +45,22 @@ def draw(summary):
                 f'<path d="M{x:.1f} {TOP}V{bottom}" stroke="#dddddd" stroke-width="{weight}"/>',
                 f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{tick:g} ×</text>',
             ]
-    for index, (mpm, workload) in enumerate(rows):
+    for index, (shape, workload) in enumerate(rows):
         y = TOP + ROW * index + ROW / 2
-        title = workload.title if mpm == "event" else f"{workload.title}, {mpm}"
+        title = workload.title + (f", {shape}" if shape in ("worker", "prefork") else "")
         lines += [
             f'<text x="{LEFT - 12}" y="{y + 4}" text-anchor="end">{title}</text>',
             f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#eeeeee"/>',
         ]
         # Ours last, so that it lies on top.
-        for peer, spread in sorted(dots(summary, mpm, workload), key=lambda dot: dot[0].key == "module"):
+        for peer, spread in sorted(dots(summary, shape, workload), key=lambda dot: dot[0].key == "module"):
             lines += dot(peer, spread, across, y)
     return "\n".join([*lines, "</svg>", ""])
 
 
-def dots(summary, mpm, workload):
+def dots(summary, shape, workload):
     for peer in summary.peers():
-        cell = summary.cell(mpm, workload, peer)
+        cell = summary.cell(shape, workload, peer)
         if cell and "rps" in cell.ratios:
             yield peer, cell.ratios["rps"]
 

@@ -6,6 +6,7 @@ import plot
 import workloads
 from summary import Summary
 
+SHAPE_TITLES = {"worker": ", worker MPM", "prefork": ", prefork MPM"}
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -38,11 +39,11 @@ def tables(results):
         parts += ["### System calls and memory", anatomy(results)]
     if faults := failures(summary):
         parts += ["### Errors and wrong answers", faults]
-    others = [(mpm, load) for mpm, load in summary.rows() if (mpm, load) != ("event", hello)]
+    others = [(shape, load) for shape, load in summary.rows() if (shape, load) != ("event", hello)]
     if others:
         parts += ["### Each workload", "<details><summary>All figures</summary>"]
-        for mpm, workload in others:
-            parts += [f"**{row_title(mpm, workload)}**", details(summary, mpm, workload)]
+        for shape, workload in others:
+            parts += [f"**{row_title(shape, workload)}**", details(summary, shape, workload)]
         parts.append("</details>")
     return "\n\n".join(parts) + "\n"
 
@@ -53,8 +54,8 @@ def circumstances(results):
             f"{results['seconds']} s for each cell. {versions}.")
 
 
-def row_title(mpm, workload):
-    return workload.title if mpm == "event" else f"{workload.title}, {mpm} MPM"
+def row_title(shape, workload):
+    return workload.title + SHAPE_TITLES.get(shape, "")
 
 
 def table(heads, rows):
@@ -62,11 +63,11 @@ def table(heads, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, aligned, *rows))
 
 
-def details(summary, mpm, workload):
+def details(summary, shape, workload):
     """One workload: a line for each server."""
     rows = []
     for peer in summary.peers():
-        cell = summary.cell(mpm, workload, peer)
+        cell = summary.cell(shape, workload, peer)
         if cell is None:
             continue
         if not cell.figures:
@@ -91,9 +92,9 @@ def ratios(summary, figure):
     """All workloads against all servers, but for the reference itself."""
     columns = [peer for peer in summary.peers() if peer.key != peers.REFERENCE]
     rows = []
-    for mpm, workload in summary.rows():
-        cells = [summary.cell(mpm, workload, peer) for peer in columns]
-        rows.append([row_title(mpm, workload)] + [
+    for shape, workload in summary.rows():
+        cells = [summary.cell(shape, workload, peer) for peer in columns]
+        rows.append([row_title(shape, workload)] + [
             "–" if cell is None else ratio(cell, figure, spread=True) for cell in cells])
     return table(["workload"] + [peer.short for peer in columns], rows)
 
@@ -143,13 +144,13 @@ def sum_calls(entry, role):
 def failures(summary):
     """What went wrong, in words: one line for each cell that has errors."""
     lines = []
-    for mpm, workload in summary.rows():
+    for shape, workload in summary.rows():
         for peer in summary.peers():
-            cell = summary.cell(mpm, workload, peer)
+            cell = summary.cell(shape, workload, peer)
             if cell and (cell.errors or cell.failed):
                 counts = [f"{count} × {kind}" for kind, count in cell.errors.items()]
                 words = ", ".join(counts + ([f"failed: {cell.failed}"] if cell.failed else []))
-                lines.append(f"- {row_title(mpm, workload)}, {peer.title}: {words}")
+                lines.append(f"- {row_title(shape, workload)}, {peer.title}: {words}")
     return "\n".join(lines)
 
 

@@ -46,17 +46,26 @@ Require all granted
 THREADED = """\
 StartServers 2
 ServerLimit 2
-ThreadLimit 128
-ThreadsPerChild 128
-MaxRequestWorkers 256
+ThreadLimit {0}
+ThreadsPerChild {0}
+MaxRequestWorkers {1}
 MinSpareThreads 1
-MaxSpareThreads 256
+MaxSpareThreads {1}
 """
-MPMS = {
-    "event": THREADED + "AsyncRequestWorkerFactor 4\n",
-    "worker": THREADED,
-    "prefork": "StartServers 64\nServerLimit 64\nMaxRequestWorkers 64\n"
-    "MinSpareServers 1\nMaxSpareServers 64\n",
+PREFORK = """\
+StartServers 64
+ServerLimit 64
+MaxRequestWorkers 64
+MinSpareServers 1
+MaxSpareServers 64
+"""
+# Name → MPM and its settings. The event MPM closes connections that it has no worker for, and
+# children do not get equal parts of them, so hundreds of clients meet the crowd shape.
+SHAPES = {
+    "event": ("event", THREADED.format(128, 256)),
+    "crowd": ("event", THREADED.format(768, 1536)),
+    "worker": ("worker", THREADED.format(128, 256)),
+    "prefork": ("prefork", PREFORK),
 }
 MODULES = ("authz_core", "unixd", "alias", "mime", "env")
 
@@ -80,9 +89,9 @@ class NotStarted(Exception):
 class Server:
     """A peer that answers; a context manager. Raises NotStarted."""
 
-    def __init__(self, peer, mpm, site):
-        self.peer, self.mpm = peer, mpm
-        self.root = Path(tempfile.mkdtemp(prefix=f"{mpm}-{peer.key}.", dir=site))
+    def __init__(self, peer, shape, site):
+        self.peer = peer
+        self.root = Path(tempfile.mkdtemp(prefix=f"{shape}-{peer.key}.", dir=site))
         self.root.chmod(0o755)
         self.port = free_port()
         self.httpd = self.backend = None
@@ -95,7 +104,7 @@ class Server:
         }
         self.socket = values["socket"]
         self.conf = self.root / "httpd.conf"
-        self.conf.write_text(configuration(peer, mpm, user, values))
+        self.conf.write_text(configuration(peer, shape, user, values))
         self.command = shlex.split(peer.command.format(**values))
         if user:
             os.chown(self.root, user.pw_uid, user.pw_gid)
@@ -146,7 +155,8 @@ class Server:
         return httpd, servers + (processes.tree(self.backend.pid) if self.backend else [])
 
 
-def configuration(peer, mpm, user, values):
+def configuration(peer, shape, user, values):
+    mpm, sizes = SHAPES[shape]
     folder, linked = places.httpd_modules(), places.built_in()
     lines = []
     for name in (f"mpm_{mpm}", *MODULES, *peer.modules):
@@ -154,7 +164,7 @@ def configuration(peer, mpm, user, values):
             lines.append(f"LoadModule {name}_module {folder}/mod_{name}.so\n")
     if user:
         lines.append(f"User {user.pw_name}\nGroup #{user.pw_gid}\n")
-    text = "".join(lines) + SETTINGS.format(**values) + MPMS[mpm]
+    text = "".join(lines) + SETTINGS.format(**values) + sizes
     return text + peer.lines.format(**values)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import peers
 import workloads
+from server import SHAPES
 
 FIGURES = ("rps", "p50", "p99", "max", "cpu_httpd", "cpu_servers", "cpu")
 
@@ -30,7 +31,7 @@ class Cell:
 
 
 class Summary:
-    """Cells by (mpm, workload, peer)."""
+    """Cells by (shape, workload, peer)."""
 
     def __init__(self, results):
         rounds = defaultdict(dict)
@@ -38,24 +39,24 @@ class Summary:
             cell = dict(cell)
             if "rps" in cell:
                 cell["cpu"] = cell["cpu_httpd"] + cell["cpu_servers"]
-            rounds[cell["mpm"], cell["workload"], cell["peer"]][cell["round"]] = cell
+            rounds[cell["shape"], cell["workload"], cell["peer"]][cell["round"]] = cell
         self.cells = {
             key: summarise(by_round, rounds.get((key[0], key[1], peers.REFERENCE), {}))
             for key, by_round in rounds.items()
         }
 
     def rows(self):
-        """(mpm, workload) in the order of the definitions."""
-        known = {(mpm, workload) for mpm, workload, _ in self.cells}
-        return [(mpm, workload) for mpm in ("event", "worker", "prefork")
-                for workload in workloads.ALL if (mpm, workload.key) in known]
+        """(shape, workload) in the order of the definitions."""
+        known = {(shape, workload) for shape, workload, _ in self.cells}
+        return [(shape, workload) for shape in SHAPES
+                for workload in workloads.ALL if (shape, workload.key) in known]
 
     def peers(self):
         known = {peer for _, _, peer in self.cells}
         return [peer for peer in peers.ALL if peer.key in known]
 
-    def cell(self, mpm, workload, peer):
-        return self.cells.get((mpm, workload.key, peer.key))
+    def cell(self, shape, workload, peer):
+        return self.cells.get((shape, workload.key, peer.key))
 
 
 def summarise(by_round, reference):

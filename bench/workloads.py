@@ -17,7 +17,7 @@ class Workload:
     request_headers: int = 0
     response_headers: int = 0
     close: bool = False  # a connection per request
-    mpms: tuple = ("event",)
+    shapes: tuple = ("event",)  # of httpd: see server.SHAPES
     # Besides the servers of the application: who can answer this at all.
     static: bool = False
     floor: bool = False
@@ -27,18 +27,18 @@ class Workload:
         return "POST" if self.upload else "GET"
 
 
-def hello(connections, mpms=("event",)):
+def hello(connections, shapes=("event",)):
     return Workload(
         f"hello-{connections}", f"hello, {connections:,} connection{'s' * (connections > 1)}",
-        "/hello", connections, mpms=mpms, static=True, floor=True,
+        "/hello", connections, shapes=shapes, static=True, floor=True,
     )
 
 
 ALL = (
     hello(32, ("event", "worker", "prefork")),
     hello(1),
-    hello(256),
-    hello(1000),
+    hello(256, ("crowd",)),
+    hello(1000, ("crowd",)),
     Workload("close", "hello, a connection per request", "/hello", close=True,
              static=True, floor=True),
     Workload("headers", "40 request and 20 response headers", "/headers",
@@ -51,7 +51,8 @@ ALL = (
     Workload("upload-64m", "upload of 64 MiB", "/upload", 4, b"%d bytes\n" % (64 * MIB),
              upload=64 * MIB),
     Workload("sleep", "application sleeps 10 ms, 32 connections", "/sleep-10ms"),
-    Workload("sleep-1000", "application sleeps 10 ms, 1,000 connections", "/sleep-10ms", 1000),
+    Workload("sleep-1000", "application sleeps 10 ms, 1,000 connections", "/sleep-10ms", 1000,
+             shapes=("crowd",)),
     Workload("flask", "Flask view", "/flask", answer=b"<h1>Flask</h1>"
              b"<ul>%s</ul>" % b"".join(b"<li>%d</li>" % n for n in range(10))),
     Workload("django", "Django view", "/django", answer=b"<h1>Django</h1>"

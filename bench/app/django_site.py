@@ -19,6 +19,7 @@ from django.http import HttpResponse
 from django.template import engines
 from django.urls import path
 
+application = get_wsgi_application()
 PAGE = engines["django"].from_string(
     "<h1>{{ name }}</h1><ul>{% for n in numbers %}<li>{{ n }}</li>{% endfor %}</ul>"
 )
@@ -30,4 +31,3 @@ def view(request):
 
 
 urlpatterns = [path("django", view)]
-application = get_wsgi_application()
