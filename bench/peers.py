@@ -45,7 +45,8 @@ class Peer:
 
 
 ALL = (
-    Peer("module", "this module", "this module", lines="LoadModule wsgi_module {module}\n" + PYTHON),
+    Peer("module", "this module", "this module",
+         lines="LoadModule wsgi_module {module}\n" + PYTHON),
     Peer("daemon", "mod_wsgi 6.1.1, daemon mode", "mod_wsgi daemon",
          lines="LoadModule wsgi_module {express}\nWSGISocketPrefix {root}/wsgi\n" + PYTHON),
     Peer("embedded", "mod_wsgi 6.1.1, embedded mode", "mod_wsgi embedded",

@@ -53,7 +53,8 @@ def draw(summary):
             f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" stroke="#eeeeee"/>',
         ]
         # Ours last, so that it lies on top.
-        for peer, spread in sorted(dots(summary, shape, workload), key=lambda dot: dot[0].key == "module"):
+        row = sorted(dots(summary, shape, workload), key=lambda dot: dot[0].key == "module")
+        for peer, spread in row:
             lines += dot(peer, spread, across, y)
     return "\n".join([*lines, "</svg>", ""])
 
