@@ -141,6 +141,8 @@ impl Drop for ScratchGuard<'_> {
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) table: Table,
+    /// Of this process: asked once, as it is a system call.
+    pub(crate) pid: u32,
     mailbox: OwnedFd,
     generation: u32,
     started: Instant,
@@ -164,6 +166,7 @@ impl Child {
         let (mailbox, table) = inherited.ok_or_else(|| io::Error::other("nothing inherited"))?;
         Ok(Self {
             table: Table::map(table)?,
+            pid: std::process::id(),
             mailbox: mailbox.try_clone_to_owned()?,
             generation: site.generation(),
             started: Instant::now(),

@@ -60,7 +60,7 @@ fn serve(
     };
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
-    if send::encode(record, request, &target).is_err() {
+    if send::encode(record, request, &target, child.pid).is_err() {
         request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
         return Status::http(Problem::TooLarge.status());
     }

@@ -105,6 +105,7 @@ pub(super) fn encode(
     buffer: &mut Vec<u8>,
     request: Request<'_>,
     target: &Target<'_>,
+    pid: u32,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
@@ -139,8 +140,8 @@ pub(super) fn encode(
         user: request.user(),
         auth_type: request.auth_type(),
         listener_port: request.local_port(),
-        process_id: std::process::id(),
-        request_id: request_id(request),
+        process_id: pid,
+        request_id: request_id(request, pid),
         connection_id: request.connection_id(),
         callable_object: target.route.callable_object.as_bytes(),
         request_handler: request.handler(),
@@ -163,7 +164,7 @@ fn as_bytes<'r>((name, value): (&'r CStr, &'r CStr)) -> (&'r [u8], &'r [u8]) {
 
 /// httpd's log id of the request; one of our own becomes httpd's if no module
 /// makes them, so that log entries and the application name the same.
-fn request_id(request: Request<'_>) -> &[u8] {
+fn request_id(request: Request<'_>, pid: u32) -> &[u8] {
     let id = request.log_id();
     if !id.is_empty() {
         return id;
@@ -171,7 +172,7 @@ fn request_id(request: Request<'_>) -> &[u8] {
     // Start in microseconds, process and connection number: unique on this machine.
     let parts = [
         request.start_time(),
-        u64::from(std::process::id()),
+        u64::from(pid),
         u64::try_from(request.connection_number()).unwrap_or(0),
     ];
     let mut text = Vec::with_capacity(40);
