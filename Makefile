@@ -59,6 +59,9 @@ test: all $(VENV)/ready ## Run every test: units, then a real httpd under each M
 test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|worker|prefork)
 	$(HTTPD_TESTS) $(FILTER)
 
+chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
+	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
+
 check: deps ## Check style, lints, generated pages and the direction of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -85,4 +88,4 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall test test-httpd check bench deps clean help
+.PHONY: all run install uninstall test test-httpd chaos check bench deps clean help

@@ -5,6 +5,7 @@ mod harness;
 
 mod applications;
 mod body;
+mod chaos;
 mod configuration;
 mod disconnect;
 mod environ;
