@@ -120,6 +120,9 @@ fn encode(
         target.handler_script,
         target.route.callable_object.as_bytes(),
     );
+    if !target.route.script_reloading {
+        record.without_reloading();
+    }
     let facts = Facts {
         method: request.method(),
         uri: request.uri(),
