@@ -13,6 +13,7 @@ mod faults;
 mod groups;
 mod karrigell;
 mod lifecycle;
+mod limits;
 mod load;
 mod privileges;
 mod start_response;
