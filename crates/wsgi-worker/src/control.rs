@@ -110,10 +110,17 @@ impl Control {
 
     /// Asks the supervisor for a successor; without a supervisor, stops.
     pub(crate) fn recycle(&self, reason: &str) {
-        let record = ToSupervisor::Recycle(Recycle { reason: reason.to_owned() });
-        if self.send(&record).is_err() {
+        if self.ask(reason).is_err() {
             self.set_stop(reason);
         }
+    }
+
+    /// Asks the supervisor for a successor.
+    ///
+    /// # Errors
+    /// The system's, if the supervisor is gone.
+    pub(crate) fn ask(&self, reason: &str) -> io::Result<()> {
+        self.send(&ToSupervisor::Recycle(Recycle { reason: reason.to_owned() }))
     }
 
     fn send(&self, record: &ToSupervisor) -> io::Result<()> {
@@ -331,7 +338,8 @@ pub(crate) fn wait_for_stop(py: Python<'_>) -> PyResult<String> {
         if looked.elapsed() >= TICK {
             looked = Instant::now();
             if py.detach(script::have_changed) {
-                py.detach(|| control.recycle(script::RELOAD));
+                // Without a supervisor nobody starts a successor: the old one will do.
+                let _ = py.detach(|| control.ask(script::RELOAD));
             }
         }
     }

@@ -194,7 +194,7 @@ impl Desk {
             && script::wants_reload(py, script, request.script)
             && let Some(control) = Control::get()
         {
-            py.detach(|| control.recycle(script::RELOAD));
+            let _ = py.detach(|| control.ask(script::RELOAD));
         }
         let name = if request.handler_script.is_empty() {
             request.callable_object

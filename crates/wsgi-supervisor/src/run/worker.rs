@@ -143,7 +143,9 @@ impl Loop {
         let served = self.served(id);
         let Some(worker) = self.workers.get(&id) else { return };
         let words = worker.slots.clone().map(|slot| self.table.slot(slot).state);
-        let busy = words.filter(|&state| state == SlotState::Busy).count();
+        // Broken: the child was quicker to notice.
+        let lost = |state: &SlotState| matches!(state, SlotState::Busy | SlotState::Broken);
+        let busy = words.filter(lost).count();
         let busy = u32::try_from(busy).unwrap_or(u32::MAX);
         let killed = matches!(exit, Some(Exit::Signal(signal, _)) if signal == libc::SIGKILL);
         let before = worker.kills;

@@ -239,6 +239,10 @@ impl Supervisor {
     pub(super) fn has_room(&mut self, index: u32, now: Millis) -> bool {
         let Some(pool) = self.pools.get(&index) else { return false };
         let Some(group) = pool.settings.clone() else { return false };
+        if self.of_pool(index).any(|daemon| daemon.ready() && daemon.outgoing.is_some()) {
+            // A successor takes the place of another.
+            return true;
+        }
         let cap = usize::try_from(group.processes_cap).unwrap_or(usize::MAX);
         let ours = |daemon: &&Daemon| {
             daemon.counts()

@@ -8,6 +8,8 @@ use super::{Action, DaemonId, Level, Millis, Supervisor, message};
 pub(super) const RELOAD: &str = "script_reload";
 /// `reason` of a process that has served what it may.
 const REQUESTS: &str = "maximum_requests";
+/// `reason` of a process that has used its CPU time.
+const CPU_TIME: &str = "cpu_time_limit";
 /// Milliseconds between two looks at the number of requests served: at least, and
 /// at most.
 const COUNT: (Millis, Millis) = (20, 1_000);
@@ -17,20 +19,24 @@ impl Supervisor {
     pub(super) fn reported(&mut self, id: DaemonId, reason: &str, now: Millis) {
         let Some(daemon) = self.daemons.get_mut(&id) else { return };
         let Some(pool) = self.pools.get_mut(&daemon.pool) else { return };
-        let (index, again) = (daemon.pool, std::mem::replace(&mut daemon.reported, true));
+        let (index, launched) = (daemon.pool, daemon.launched);
+        // The kernel repeats this signal every second: that is no news.
+        let again = std::mem::replace(&mut daemon.reported, true) && reason != CPU_TIME;
+        // Started before the last change was told: it tells of the same one.
+        let first = daemon.outgoing.is_none() && pool.changed.is_none_or(|known| launched >= known);
         if pool.threads == 0 {
             // Without requests there is nothing to lose, but what must not run twice.
             daemon.outgoing.get_or_insert_with(|| reason.to_owned());
             return self.end(id, reason, now);
         }
-        if again || daemon.outgoing.is_none() {
+        if again || first {
             // Something has changed since the last attempt, if there was one.
             (pool.changed, pool.retry_at, pool.failures) = (Some(now), None, 0);
         }
         self.recycle(id, reason, now);
-        if reason == RELOAD && !again {
-            // The others will notice by themselves, but old and new shall not be
-            // seen side by side for longer than it must be.
+        if reason == RELOAD && first {
+            // The others would notice by themselves, but old and new shall not be seen
+            // side by side for longer than it must be.
             let others = self.of_pool(index).filter(|other| other.ready() && !other.adopted);
             for other in others.map(|other| other.id).collect::<Vec<_>>() {
                 self.recycle(other, reason, now);

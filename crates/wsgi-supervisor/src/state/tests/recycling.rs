@@ -97,6 +97,7 @@ fn one_report_of_a_change_is_enough_for_all_processes_of_the_pool() {
     let mut stage = Stage::configured(2, &[preloading("g", 3, &[""])]);
     stage.settle();
     let old = stage.serving();
+    stage.pass(1_000);
     recycle(&mut stage, old[1]);
     let successor = stage.starting();
     // The others notice later; that is no further change.
@@ -108,6 +109,13 @@ fn one_report_of_a_change_is_enough_for_all_processes_of_the_pool() {
         assert_eq!(stage.serving().len(), 3);
     }
     assert!(stage.serving().iter().all(|daemon| !old.contains(daemon)));
+    let new = stage.serving();
+    for daemon in old {
+        stage.exit(daemon, Exit::Status(0));
+    }
+    recycle(&mut stage, new[2]);
+    stage.settle();
+    assert!(stage.serving().iter().all(|daemon| !new.contains(daemon)));
     let Some(Action::Launch { polite: true, .. }) =
         stage.done.iter().rfind(|action| matches!(action, Action::Launch { .. }))
     else {
@@ -240,4 +248,50 @@ fn a_slot_that_breaks_in_a_draining_process_does_not_hold_it_up() {
     stage.settle();
     let actions = stage.feed(Event::SlotBroken { slot: 0, epoch: 1 });
     assert_eq!(stopped(&actions), [old]);
+}
+
+#[test]
+fn a_process_that_was_starting_when_the_change_was_told_is_replaced_alone() {
+    let mut stage = Stage::configured(4, &[preloading("g", 2, &[""])]);
+    stage.settle();
+    let old = stage.serving();
+    stage.pass(500);
+    stage.kill(old[1]);
+    let late = stage.starting()[0];
+    stage.pass(500);
+    recycle(&mut stage, old[0]);
+    stage.ready(late);
+    let new = stage.starting()[0];
+    stage.ready(new);
+    assert_eq!(stage.serving(), [late, new]);
+    stage.pass(500);
+    recycle(&mut stage, late);
+    stage.settle();
+    assert!(stage.serving().contains(&new) && !stage.serving().contains(&late));
+    // A change that the new one tells of is another.
+    stage.pass(500);
+    recycle(&mut stage, new);
+    for id in stage.in_state(ProcessState::Stopping) {
+        stage.exit(id, Exit::Status(0));
+    }
+    stage.settle();
+    assert_eq!(stage.serving().len(), 2);
+    assert!(!stage.serving().contains(&new));
+}
+
+#[test]
+fn a_process_that_notices_a_change_late_does_not_replace_those_that_have_loaded_it() {
+    let mut stage = Stage::configured(4, &[preloading("g", 2, &[""])]);
+    stage.settle();
+    let old = stage.serving();
+    stage.pass(500);
+    let new = launched(&recycle(&mut stage, old[0]))[0];
+    stage.busy.extend([0, 1, 2, 3]);
+    stage.ready(new);
+    recycle(&mut stage, old[1]);
+    stage.settle();
+    stage.busy.clear();
+    stage.pass(1_000);
+    assert_eq!(stage.serving().len(), 2);
+    assert!(stage.serving().contains(&new));
 }
