@@ -101,7 +101,7 @@ fn graceful_restarts_lose_no_request_and_leak_nothing() {
     let server = Config::serving("hello.wsgi", "processes=2 threads=3").start();
     server.text("/");
     let supervisor = server.supervisor().unwrap();
-    let parent = crate::harness::Process::find(server.pid()).unwrap();
+    let parent = Process::find(server.pid()).unwrap();
     let mut counts = Vec::new();
     for _ in 0..5 {
         let log = server.log().cursor();

@@ -86,6 +86,24 @@ fn a_process_whose_gil_is_held_is_killed_and_the_log_shows_where() {
 }
 
 #[test]
+fn a_crash_is_explained_with_the_stack_of_python() {
+    ours_only!("mod_wsgi does not say where");
+    let server = Config::serving("program.wsgi", "threads=2").expect_errors().start();
+    let crashing = "
+        import ctypes
+        def run(environ, start_response):
+            ctypes.string_at(0)
+        ";
+    let log = server.log().cursor();
+    assert_eq!(server.get(&program(crashing)).status(), 502);
+    log.wait_for("MWR2020");
+    log.wait_for("\"<program>\", line");
+    let line = log.wait_for("MWR2020");
+    assert!(line.contains("SIGSEGV") && line.contains("1 request in progress failed"), "{line}");
+    pid(&server);
+}
+
+#[test]
 fn a_process_is_replaced_at_its_age() {
     let server = Config::serving("program.wsgi", "restart-interval=2").start();
     let first = pid(&server);
