@@ -7,6 +7,7 @@ once in a process's life and is easier to say in Python is said here.
 import atexit
 import faulthandler
 import os
+import signal
 import site
 import sys
 import threading
@@ -20,6 +21,8 @@ _ERROR, _WARNING, _INFO = 3, 4, 6
 def run(native, descriptor):
     """Serves until the supervisor says stop. Does not return."""
     faulthandler.enable(file=2)
+    # Asked for by the supervisor before it kills the process.
+    faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=False)
     os.set_inheritable(descriptor, False)
     start = native.connect(descriptor)
     if start["display_name"]:
@@ -32,13 +35,18 @@ def run(native, descriptor):
     if start["switch_interval"] > 0:
         sys.setswitchinterval(start["switch_interval"])
     _signals.install(native)
+    if start["threads"] == 0:
+        _signals.serve_for_ever()
     if start["restrict_signal"]:
         _signals.restrict(native)
     _start_threads(native, start["threads"], start["stack_size"])
-    if native.accept_channels():
-        native.ready(native.preload())
-    reason = native.wait_for_stop()
-    native.drain()
+    try:
+        if native.accept_channels():
+            native.ready(native.preload())
+        reason = native.wait_for_stop()
+        native.drain()
+    except SystemExit:  # of a process without worker threads
+        reason = "shutdown_signal"
     _stop(native, reason)
 
 

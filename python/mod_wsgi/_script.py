@@ -30,6 +30,14 @@ def load(path):
     return module.__dict__
 
 
+def stack(thread):
+    """Where the thread of this number is, as UTF-8."""
+    import traceback
+    frame = sys._current_frames().get(thread)
+    lines = traceback.format_stack(frame) if frame else []
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
 def describe(error, frames=None):
     """The traceback of ``error`` and of what caused it, as UTF-8; ``frames`` if
     the exception was never caught by Python code and does not have them yet."""

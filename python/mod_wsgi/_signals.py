@@ -1,5 +1,6 @@
 """Signals of a daemon: those that end it, and those left to the application."""
 
+import faulthandler
 import functools
 import os
 import signal
@@ -12,6 +13,7 @@ _RECYCLE = {
     signal.SIGTERM: "shutdown_signal",
     signal.SIGINT: "shutdown_signal",
     signal.SIGUSR1: "graceful_signal",
+    signal.SIGXCPU: "cpu_time_limit",
 }
 _EVENTS = (signal.SIGHUP, signal.SIGUSR2)
 
@@ -36,6 +38,14 @@ def install(native):
     _watch_forks(native, signal.signal)
 
 
+def serve_for_ever():
+    """Lets SIGTERM end a script that runs as long as its process."""
+    def leave(number, frame):
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
 def _watch_forks(native, set_handler):
     """Makes a process that the application forks an ordinary one. Its signals
     wait until then: Python forgets those that come between fork and now."""
@@ -49,6 +59,7 @@ def _watch_forks(native, set_handler):
 
     def after_in_child():
         native.set_forked()
+        faulthandler.unregister(signal.SIGQUIT)
         signal.set_wakeup_fd(-1)
         for number in tuple(_RECYCLE) + _EVENTS:
             set_handler(number, signal.SIG_DFL)

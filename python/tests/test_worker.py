@@ -451,6 +451,61 @@ class Life(Fresh):
         self.assertEqual(response.status, 201)
         self.assertEqual(daemon.stop(), 0)
 
+    def test_probe(self):
+        daemon = self.start()
+        daemon.link.send(record(wire.PROBE))
+        self.assertEqual(daemon.expect(wire.ALIVE), b"")
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_interrupt(self):
+        directory = tempfile.mkdtemp()
+        script = os.path.join(directory, "spin.wsgi")
+        with open(script, "w") as source:
+            source.write("def application(e, s):\n  if e['PATH_INFO'] == '/spin':\n    while 1:\n"
+                         "      pass\n  s('200 OK', [])\n  return [b'fine']\n")
+        daemon = self.start(preload=[script])
+        channel = daemon.channels[0]
+        channel.send(wire.request(script, {"PATH_INFO": "/spin"}))
+        time.sleep(0.5)
+
+        def interrupt(age, with_exception):
+            payload = struct.pack("<IIB", 0, age, with_exception)
+            daemon.link.send(record(wire.INTERRUPT, payload))
+
+        interrupt(60000, True)   # not this request
+        interrupt(200, False)
+        self.assertIn("spin.wsgi\", line", daemon.wait_for_log("MWR3050"))
+        interrupt(200, True)
+        response = channel.read(Response())
+        self.assertEqual((response.outcome, response.failure), (FAILED, 504))
+        interrupt(0, True)       # none
+        for _ in range(5):
+            self.assertEqual(channel.exchange(script).body, b"fine")
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_loaded_and_changed(self):
+        directory = tempfile.mkdtemp()
+        paths = [os.path.join(directory, name) for name in ("one", "two")]
+        for path in paths:
+            with open(path, "w") as source:
+                source.write("def application(e, s):\n  s('200 OK', [])\n  return []\n")
+        daemon = self.start(preload=paths[:1])
+        channel = daemon.channels[0]
+        self.assertEqual(channel.exchange(paths[0]).status, 200)
+        self.assertEqual(channel.exchange(paths[1], reloads=False).status, 200)
+        self.assertEqual(daemon.expect(wire.LOADED), wire.string(paths[1]))
+        os.utime(paths[1], (1, 1))
+        time.sleep(2.5)
+        os.utime(paths[0], (2, 2))
+        reason = wire.string("script_reload")
+        self.assertEqual(daemon.expect(wire.RECYCLE), reason)
+        daemon.link.settimeout(1.5)
+        self.assertRaises(OSError, daemon.expect, wire.RECYCLE)  # told once
+        daemon.link.settimeout(wire.TIMEOUT)
+        os.utime(paths[0], (1, 1))
+        self.assertEqual(daemon.expect(wire.RECYCLE), reason)
+        self.assertEqual(daemon.stop(), 0)
+
     def test_supervisor_dies(self):
         daemon = self.start()
         daemon.link.close()

@@ -13,8 +13,9 @@ import time
 VERSION = 1
 REQUEST, BODY, BODY_END, CANCEL = 1, 2, 3, 4
 DEMAND, HEAD, DATA, FILE, LOG, END = 65, 66, 67, 68, 69, 70
-START, CHANNEL, STOP = 1, 2, 3
+START, CHANNEL, STOP, PROBE, INTERRUPT = 1, 2, 3, 4, 5
 HELLO, READY, CHANNEL_READY, CHANNEL_LOST, SERVER_LOG, RECYCLE = 65, 66, 67, 68, 69, 70
+LOADED, ALIVE = 71, 72
 COMPLETE, FAILED, ABORTED = 0, 1, 2
 TIMEOUT = 20.0
 
@@ -76,7 +77,8 @@ def environ_names():
 NAMES = environ_names()
 
 
-def request(script, environ=(), has_body=False, callable_object="application", handler=""):
+def request(script, environ=(), has_body=False, callable_object="application", handler="",
+            reloads=True):
     """A REQUEST record."""
     facts = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/", "QUERY_STRING": "",
              "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1",
@@ -88,7 +90,7 @@ def request(script, environ=(), has_body=False, callable_object="application", h
     for name, value in facts.items():
         number = NAMES.get(name, 0)
         payload += struct.pack("B", number) + (b"" if number else string(name)) + string(value)
-    return record(REQUEST, payload, 1 if has_body else 0)
+    return record(REQUEST, payload, (1 if has_body else 0) | (0 if reloads else 2))
 
 
 class Closed(Exception):

@@ -69,6 +69,12 @@ pub struct DaemonGroup {
     pub stack_size: u64,
     /// Requests after which a process is replaced.
     pub maximum_requests: u64,
+    /// Per cent by which a process' own limit is at most lower; none for the default.
+    pub maximum_requests_jitter: Option<u32>,
+    /// Resident memory at which a process is replaced, in bytes.
+    pub resident_memory_limit: u64,
+    /// Idle time after which processes beyond those that are always there end.
+    pub idle_timeout: Duration,
     /// Age at which a process is replaced.
     pub restart_interval: Duration,
     /// Idle time after which a process ends.
@@ -153,6 +159,9 @@ impl DaemonGroup {
             switch_interval: None,
             stack_size: 0,
             maximum_requests: 0,
+            maximum_requests_jitter: None,
+            resident_memory_limit: 0,
+            idle_timeout: Duration::from_secs(600),
             restart_interval: Duration::ZERO,
             inactivity_timeout: Duration::ZERO,
             startup_timeout: Duration::ZERO,
@@ -196,6 +205,18 @@ impl DaemonGroup {
         group.processes_explicit = true;
         group.processes_max = Some(most.max(1));
         group
+    }
+
+    /// Most processes of an application group.
+    #[must_use]
+    pub fn most_processes(&self) -> u32 {
+        self.processes_max.unwrap_or(0).max(self.processes)
+    }
+
+    /// Processes of all application groups together at which idle ones make room.
+    #[must_use]
+    pub fn processes_cap(&self) -> u32 {
+        self.most_processes().saturating_mul(4).max(16)
     }
 
     /// `wsgi.multiprocess`.

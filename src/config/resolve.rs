@@ -15,6 +15,10 @@ use super::globals::Globals;
 use super::interpreter::InterpreterSettings;
 use super::problem::{self, Problem};
 
+/// maximum-requests-jitter in per cent, where there are several processes that
+/// would otherwise end together.
+const DEFAULT_JITTER: u32 = 10;
+
 /// What a group inherits from httpd.
 #[derive(Clone, Debug, Default)]
 pub struct ServerDefaults {
@@ -60,7 +64,7 @@ impl Globals {
             origin: group.place.to_string(),
             identity,
             processes: group.processes,
-            processes_max: group.processes_max.unwrap_or(0).max(group.processes),
+            processes_max: group.most_processes(),
             multiprocess: group.multiprocess(),
             threads: group.threads,
             umask: group.umask,
@@ -86,7 +90,21 @@ impl Globals {
             memory_limit: group.memory_limit,
             virtual_memory_limit: group.virtual_memory_limit,
             cpu_time_limit: seconds(group.cpu_time_limit),
+            resident_memory_limit: group.resident_memory_limit,
             maximum_requests: group.maximum_requests,
+            maximum_requests_jitter: group
+                .maximum_requests_jitter
+                .unwrap_or(if group.most_processes() > 1 { DEFAULT_JITTER } else { 0 }),
+            restart_interval: seconds(group.restart_interval),
+            inactivity_timeout: seconds(group.inactivity_timeout),
+            idle_timeout: seconds(group.idle_timeout),
+            processes_cap: group.processes_cap(),
+            startup_timeout: seconds(group.startup_timeout),
+            deadlock_timeout: seconds(group.deadlock_timeout),
+            request_timeout: seconds(group.request_timeout),
+            interrupt_timeout: seconds(group.interrupt_timeout),
+            graceful_timeout: seconds(group.graceful_timeout),
+            eviction_timeout: seconds(group.eviction_timeout),
             shutdown_timeout: seconds(group.shutdown_timeout),
             socket_timeout: seconds(group.socket_timeout.unwrap_or(defaults.timeout)),
             send_buffer_size: group.send_buffer_size,

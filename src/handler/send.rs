@@ -117,6 +117,9 @@ pub(super) fn encode(
         target.handler_script,
         target.route.callable_object.as_bytes(),
     );
+    if !target.route.script_reloading {
+        record.without_reloading();
+    }
     let facts = Facts {
         method: request.method(),
         uri: request.uri(),

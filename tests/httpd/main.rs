@@ -14,6 +14,7 @@ mod faults;
 mod groups;
 mod karrigell;
 mod lifecycle;
+mod limits;
 mod load;
 mod modes;
 mod privileges;

@@ -203,6 +203,13 @@ impl<'b> RecordWriter<'b> {
         }
     }
 
+    /// Adds flags to those in the head.
+    pub fn flag(&mut self, flags: u8) {
+        if let Some(byte) = self.buffer.get_mut(self.start + 5) {
+            *byte |= flags;
+        }
+    }
+
     /// Bytes of the payload so far.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -104,8 +104,37 @@ fields! {
         virtual_memory_limit: u64,
         /// `RLIMIT_CPU` in seconds; 0 for none.
         cpu_time_limit: u32,
+        /// Resident memory in bytes at which a process is replaced; 0 for none.
+        resident_memory_limit: u64,
         /// Requests after which a process is replaced; 0 for none.
         maximum_requests: u64,
+        /// Per cent of them by which a process' own limit is at most lower.
+        maximum_requests_jitter: u32,
+        /// Age in seconds at which a process is replaced; 0 for none.
+        restart_interval: u32,
+        /// Seconds without a request after which a process ends; 0 for none.
+        inactivity_timeout: u32,
+        /// The same for processes beyond those that the group always has; 0 for
+        /// none.
+        idle_timeout: u32,
+        /// Processes of all pools of the group at which those of idle pools end to
+        /// make room for others; 0 for none.
+        processes_cap: u32,
+        /// Seconds from a process' start until its scripts must be loaded; 0 for
+        /// none.
+        startup_timeout: u32,
+        /// Seconds that Python may not answer; 0 for ever.
+        deadlock_timeout: u32,
+        /// Seconds that a request may take, before they are scaled by the number of
+        /// threads; 0 for none.
+        request_timeout: u32,
+        /// Seconds that a request has to end after it was interrupted; 0 to not
+        /// interrupt it.
+        interrupt_timeout: u32,
+        /// Seconds that requests have to end in a process that is replaced.
+        graceful_timeout: u32,
+        /// The same after SIGUSR1; 0 for `graceful_timeout`.
+        eviction_timeout: u32,
         /// Seconds that a stopping process has before it is killed.
         shutdown_timeout: u32,
         /// Seconds that an exchange with httpd may stall.

@@ -87,6 +87,22 @@ fields! {
         reason: String,
     }
 
+    /// Asks whether Python still answers. The worker says [`Alive`] from a thread
+    /// that needs the GIL to do so.
+    pub struct Probe {}
+
+    /// A request runs longer than it may: its Python stack goes to the log, and,
+    /// if asked, `mod_wsgi.RequestTimeout` is raised in it.
+    pub struct Interrupt {
+        /// The worker thread, from 0.
+        thread: u32,
+        /// Milliseconds that the request has run at least: one that began later
+        /// is not meant.
+        age: u32,
+        /// Raise the exception.
+        raise: bool,
+    }
+
     /// The process can take requests.
     pub struct Ready {
         /// False if a script in `preload` failed to load; its traceback was logged.
@@ -123,6 +139,16 @@ fields! {
         /// One of the reasons in `docs/protocol.md`, e.g. `maximum_requests`.
         reason: String,
     }
+
+    /// The process has loaded a script for a request, which its successors shall
+    /// load before they are ready.
+    pub struct Loaded {
+        /// Absolute path of the script.
+        script: PathBuf,
+    }
+
+    /// Answers [`Probe`].
+    pub struct Alive {}
 }
 
 records! {
@@ -134,6 +160,10 @@ records! {
         Channel(Channel) = 2,
         /// See [`Stop`].
         Stop(Stop) = 3,
+        /// See [`Probe`].
+        Probe(Probe) = 4,
+        /// See [`Interrupt`].
+        Interrupt(Interrupt) = 5,
     }
 }
 
@@ -152,5 +182,9 @@ records! {
         Log(Log) = 69,
         /// See [`Recycle`].
         Recycle(Recycle) = 70,
+        /// See [`Loaded`].
+        Loaded(Loaded) = 71,
+        /// See [`Alive`].
+        Alive(Alive) = 72,
     }
 }

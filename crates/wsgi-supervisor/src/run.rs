@@ -11,6 +11,7 @@ mod children;
 mod launching;
 mod link;
 mod logs;
+mod memory;
 mod parent;
 mod perform;
 mod worker;
@@ -71,6 +72,8 @@ pub(crate) struct Loop {
     setting: parent::Setting,
     /// When pools of an earlier supervisor were found, if any were.
     took_over: Option<Instant>,
+    /// What the kernel has killed for want of memory, when it was read last.
+    kills: Option<u64>,
     began: Instant,
     buffer: Vec<u8>,
     finished: bool,
@@ -111,6 +114,7 @@ impl Loop {
             logs: Logs::open()?,
             setting: parent::Setting::default(),
             took_over: None,
+            kills: memory::kills(),
             began: Instant::now(),
             buffer: vec![0; HEAD_LEN + MAX_DATAGRAM as usize],
             finished: false,

@@ -14,8 +14,10 @@ mod ending;
 mod event;
 mod lifecycle;
 mod message;
+mod patrol;
 mod pool;
 mod ranges;
+mod recycling;
 mod schedule;
 mod slots;
 #[cfg(test)]
@@ -30,7 +32,7 @@ use wsgi_sys::table;
 
 pub(crate) use action::{Action, Level};
 use daemon::Daemon;
-pub(crate) use event::{ChildId, DaemonId, Event, Millis, OldPool, OldProcess};
+pub(crate) use event::{ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight};
 use pool::Pool;
 use ranges::Ranges;
 
@@ -69,6 +71,8 @@ pub(crate) struct Supervisor {
     processes: Ranges,
     slots: Ranges,
     next_daemon: u64,
+    /// When an administrator was told last that a group is over its cap.
+    crowded: Option<Millis>,
     stopping: bool,
     /// Nothing was left to do, and that has been said.
     finished: bool,
@@ -90,6 +94,7 @@ impl Supervisor {
             processes: Ranges::new(table::MAX_PROCESSES),
             slots: Ranges::new(table::MAX_SLOTS),
             next_daemon: 0,
+            crowded: None,
             stopping: false,
             finished: false,
             actions: Vec::new(),
@@ -129,13 +134,14 @@ impl Supervisor {
             Event::ChannelLost { daemon, thread, epoch } => {
                 self.channel_lost(daemon, thread, epoch, now);
             }
-            Event::Recycle { daemon, reason } => self.recycle(daemon, &reason, now),
+            Event::Recycle { daemon, reason } => self.reported(daemon, &reason, now),
+            Event::Loaded { daemon, script } => self.loaded(daemon, script),
+            Event::Alive(daemon) => self.alive(daemon, now),
+            Event::Seen { daemon, sight } => self.seen(daemon, &sight, now),
             Event::LinkEnded(daemon) => self.link_ended(daemon, now),
             Event::Misbehaved { daemon, what } => self.misbehaved(daemon, &what),
             Event::Served { daemon, requests } => self.served(daemon, requests, now),
-            Event::Exited { daemon, exit, served, busy } => {
-                self.exited(daemon, exit, (served, busy), now);
-            }
+            Event::Exited { daemon, end } => self.exited(daemon, end, now),
             Event::Tick => self.tick(now),
         }
         self.schedule(now);

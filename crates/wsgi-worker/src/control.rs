@@ -5,20 +5,21 @@
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_proto::daemon::{
-    ChannelLost, ChannelReady, Hello, Log, Ready, Recycle, Start, ToDaemon, ToSupervisor,
+    Alive, ChannelLost, ChannelReady, Hello, Loaded, Log, Ready, Recycle, Start, ToDaemon,
+    ToSupervisor,
 };
 use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
 use wsgi_sys::socket;
 
-use crate::log;
 use crate::seat::{Offer, Seat};
+use crate::{log, script, thread as worker};
 
 /// How long a message to a supervisor that does not read may block its sender.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -101,6 +102,27 @@ impl Control {
         let _ = self.send(&ToSupervisor::ChannelLost(ChannelLost { thread, epoch }));
     }
 
+    /// Says that a script was loaded for a request.
+    pub(crate) fn loaded(&self, script: &std::path::Path) {
+        // A supervisor that is gone starts no further processes.
+        let _ = self.send(&ToSupervisor::Loaded(Loaded { script: script.to_owned() }));
+    }
+
+    /// Asks the supervisor for a successor; without a supervisor, stops.
+    pub(crate) fn recycle(&self, reason: &str) {
+        if self.ask(reason).is_err() {
+            self.set_stop(reason);
+        }
+    }
+
+    /// Asks the supervisor for a successor.
+    ///
+    /// # Errors
+    /// The system's, if the supervisor is gone.
+    pub(crate) fn ask(&self, reason: &str) -> io::Result<()> {
+        self.send(&ToSupervisor::Recycle(Recycle { reason: reason.to_owned() }))
+    }
+
     fn send(&self, record: &ToSupervisor) -> io::Result<()> {
         if self.is_forked() || self.supervisor_gone.load(Ordering::Acquire) {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -112,7 +134,7 @@ impl Control {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_stop(&self, reason: &str) {
+    pub(crate) fn set_stop(&self, reason: &str) {
         self.stop
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -175,6 +197,9 @@ impl Control {
                 }
             }
             Ok(ToDaemon::Stop(stop)) => self.set_stop(&stop.reason),
+            // Said by a thread that has got the GIL to do so: that is the point.
+            Ok(ToDaemon::Probe(_)) => drop(self.send(&ToSupervisor::Alive(Alive {}))),
+            Ok(ToDaemon::Interrupt(interrupt)) => worker::interrupt(py, &interrupt),
             Ok(ToDaemon::Start(_)) | Err(_) => {
                 let message = "MWR3003: the supervisor sent a message that this worker does not know; it was ignored";
                 py.detach(|| log::write(log::level::ERROR, message.as_bytes()));
@@ -220,7 +245,7 @@ pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound
     })?;
     let (awoken, waker) = socket::stream_pair()?;
     let facts = facts(py, &start)?;
-    let seats = (0..start.threads.max(1)).map(|_| Seat::default()).collect();
+    let seats = (0..start.threads).map(|_| Seat::default()).collect();
     let control = Control {
         socket: link,
         start,
@@ -240,7 +265,7 @@ fn facts<'py>(py: Python<'py>, start: &Start) -> PyResult<Bound<'py, PyDict>> {
     let facts = PyDict::new(py);
     facts.set_item("process_group", &start.process_group)?;
     facts.set_item("application_group", &start.application_group)?;
-    facts.set_item("threads", start.threads.max(1))?;
+    facts.set_item("threads", start.threads)?;
     facts.set_item("processes", start.processes)?;
     facts.set_item("home", start.home.as_deref().map(std::path::Path::as_os_str))?;
     let path = start.python_path.iter().map(|path| path.as_os_str()).collect::<Vec<_>>();
@@ -304,11 +329,19 @@ pub(crate) fn ready(py: Python<'_>, loaded: bool) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn wait_for_stop(py: Python<'_>) -> PyResult<String> {
     let control = Control::require()?;
+    let mut looked = Instant::now();
     loop {
         if let Some(reason) = control.stop_reason() {
             return Ok(reason);
         }
         control.step(py)?;
+        if looked.elapsed() >= TICK {
+            looked = Instant::now();
+            if py.detach(script::have_changed) {
+                // Without a supervisor nobody starts a successor: the old one will do.
+                let _ = py.detach(|| control.ask(script::RELOAD));
+            }
+        }
     }
 }
 
@@ -327,10 +360,7 @@ pub(crate) fn drain(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn recycle(py: Python<'_>, reason: String) -> PyResult<()> {
     let control = Control::require()?;
-    let record = ToSupervisor::Recycle(Recycle { reason: reason.clone() });
-    if py.detach(|| control.send(&record)).is_err() {
-        control.set_stop(&reason);
-    }
+    py.detach(|| control.recycle(&reason));
     Ok(())
 }
 

@@ -113,7 +113,7 @@ impl Desk {
         });
         let (failure, is_head) =
             result.unwrap_or_else(|error| (Some(self.report(py, &script_name(), &error)), false));
-        thread::set_active(self.thread, None);
+        thread::set_idle(py, self.thread);
         errors::end_lines(py);
         self.end_errors(py);
         log::set_destination(None);
@@ -133,7 +133,7 @@ impl Desk {
         let request_id =
             environ.get_item(known(py, const { environ_name_id("mod_wsgi.request_id") }))?;
         let request_id = request_id.map_or_else(|| py.None(), Bound::unbind);
-        thread::set_active(self.thread, Some(request_id));
+        thread::set_active(self.thread, request_id);
         self.complete(py, request, environ, daemon_start)?;
         let Some(application) = self.application(py, request, script)? else {
             return Ok(Some(500));
@@ -187,9 +187,15 @@ impl Desk {
         request: &RequestReader<'_>,
         script: &[u8],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(globals) = script::globals(py, script) else {
+        let Some(globals) = script::globals(py, script, request.reloads) else {
             return Ok(None);
         };
+        if request.reloads
+            && script::wants_reload(py, script, request.script)
+            && let Some(control) = Control::get()
+        {
+            let _ = py.detach(|| control.ask(script::RELOAD));
+        }
         let name = if request.handler_script.is_empty() {
             request.callable_object
         } else {

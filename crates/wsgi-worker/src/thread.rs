@@ -5,13 +5,17 @@
 //! for the next request.
 
 use std::cell::Cell;
+use std::ffi::c_long;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::{PyIndexError, PyRuntimeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_proto::channel::RequestReader;
 use wsgi_proto::codec::HEAD_LEN;
+use wsgi_proto::daemon::Interrupt;
 use wsgi_sys::socket;
 
 use crate::control::Control;
@@ -48,6 +52,7 @@ pub(crate) fn work(py: Python<'_>, thread: usize) -> PyResult<()> {
         control.seats.get(thread).ok_or_else(|| PyIndexError::new_err("no such worker thread"))?;
     let number = u32::try_from(thread).unwrap_or(u32::MAX);
     SEAT.set(Some(thread));
+    IDENT.set(py.import("threading")?.call_method0("get_ident")?.extract()?);
     let offer = py.detach(|| seat.take());
     let line = Arc::new(Line::new(offer.socket));
     let tenure =
@@ -112,6 +117,8 @@ fn next(
 thread_local! {
     /// Number of the calling worker thread.
     static SEAT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Python's number of the calling thread.
+    static IDENT: Cell<c_long> = const { Cell::new(0) };
 }
 
 /// What `mod_wsgi` knows of a request that runs.
@@ -119,21 +126,75 @@ thread_local! {
 struct Active {
     request_id: Py<PyAny>,
     data: Option<Py<PyDict>>,
+    ident: c_long,
+    began: Instant,
+    /// An exception was raised in it, which may not have arrived yet.
+    interrupted: bool,
 }
 
 /// By worker thread.
 static ACTIVE: Mutex<Vec<Option<Active>>> = Mutex::new(Vec::new());
 
-/// Notes that `thread` runs the request with this identifier, or none.
-pub(crate) fn set_active(thread: usize, request_id: Option<Py<PyAny>>) {
-    let new = request_id.map(|request_id| Active { request_id, data: None });
+/// Notes that the calling thread, `thread`, runs the request with this identifier.
+pub(crate) fn set_active(thread: usize, request_id: Py<PyAny>) {
+    let (ident, began) = (IDENT.get(), Instant::now());
+    let new = Active { request_id, data: None, ident, began, interrupted: false };
+    replace(thread, Some(new));
+}
+
+/// Notes that the calling thread, `thread`, runs none any more. An exception that
+/// was meant for the request does not reach the next one.
+pub(crate) fn set_idle(_py: Python<'_>, thread: usize) {
+    let old = replace(thread, None);
+    if let Some(Active { interrupted: true, ident, .. }) = old {
+        // SAFETY: attached, as `_py` shows. No exception means: forget the one
+        // that was set.
+        unsafe { ffi::PyThreadState_SetAsyncExc(ident, std::ptr::null_mut()) };
+    }
+}
+
+fn replace(thread: usize, new: Option<Active>) -> Option<Active> {
     let mut active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
     if active.len() <= thread {
         active.resize_with(thread + 1, || None);
     }
-    let old = active.get_mut(thread).map(|seat| std::mem::replace(seat, new));
+    active.get_mut(thread).and_then(|seat| std::mem::replace(seat, new))
+}
+
+/// Logs where a request is that runs too long, and raises `RequestTimeout` in it
+/// if asked to.
+pub(crate) fn interrupt(py: Python<'_>, order: &Interrupt) {
+    let Ok(thread) = usize::try_from(order.thread) else { return };
+    let age = Duration::from_millis(order.age.into());
+    let timeout = py.import("mod_wsgi").and_then(|module| module.getattr("RequestTimeout"));
+    let Ok(timeout) = timeout else { return };
+    let mut active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    let request = active.get_mut(thread).and_then(Option::as_mut);
+    let Some(request) = request.filter(|request| request.began.elapsed() >= age) else { return };
+    let (ident, ran) = (request.ident, request.began.elapsed().as_secs_f64());
+    let request_id = request.request_id.clone_ref(py);
+    if order.raise {
+        request.interrupted = true;
+        // SAFETY: attached, and the class lives; the thread is in a request, as
+        // the lock keeps it from leaving.
+        unsafe { ffi::PyThreadState_SetAsyncExc(ident, timeout.as_ptr()) };
+    }
     drop(active);
-    drop(old);
+    let stack = py
+        .import("mod_wsgi._script")
+        .and_then(|module| module.call_method1("stack", (ident,)))
+        .and_then(|text| text.extract::<Vec<u8>>())
+        .unwrap_or_default();
+    let what = if order.raise { "is interrupted" } else { "holds a thread" };
+    let mut text = format!(
+        "MWR3050: request {} of worker thread {} has run for {ran:.1} s, longer than \
+         request-timeout, and {what}; it is at\n",
+        request_id.bind(py).str().map(|id| id.to_string()).unwrap_or_default(),
+        thread + 1
+    )
+    .into_bytes();
+    text.extend_from_slice(&stack);
+    py.detach(|| log::write(level::WARNING, &text));
 }
 
 /// The dict that belongs to the calling thread's request.

@@ -9,6 +9,9 @@ use crate::limits::{MAX_ENVIRON, MAX_ENVIRON_NAME, MAX_RECORD};
 /// empty and no BODY_END comes.
 pub(super) const FLAG_BODY: u8 = 1;
 
+/// Flag: a change of the script is no reason to replace the process.
+pub(super) const FLAG_NO_RELOAD: u8 = 2;
+
 /// Writes `u64 request_start`, `u64 queue_start` (microseconds since the epoch),
 /// `u16 count`, the script's path, the handler script's path (empty unless a
 /// WSGIHandlerScript serves the request), the callable's name, then the environ:
@@ -39,6 +42,11 @@ impl<'b> RequestWriter<'b> {
         record.u64(times.0).u64(times.1).u16(0);
         record.bytes(script).bytes(handler_script).bytes(callable_object);
         Self { record, count: 0, fault: None }
+    }
+
+    /// Says that a change of the script is no reason to replace the process.
+    pub fn without_reloading(&mut self) {
+        self.record.flag(FLAG_NO_RELOAD);
     }
 
     /// Appends an entry whose name has a number in
@@ -98,6 +106,8 @@ pub enum Name<'a> {
 pub struct RequestReader<'a> {
     /// BODY and BODY_END records follow, now or against DEMAND.
     pub has_body: bool,
+    /// A change of the script replaces the process.
+    pub reloads: bool,
     /// Microseconds since the epoch when httpd read the request.
     pub request_start: u64,
     /// Microseconds since the epoch when the child looked for a slot.
@@ -119,7 +129,7 @@ impl<'a> RequestReader<'a> {
     /// # Errors
     /// [`Error`] if it is malformed.
     pub fn new(flags: u8, payload: &'a [u8]) -> Result<Self, Error> {
-        if flags & !FLAG_BODY != 0 {
+        if flags & !(FLAG_BODY | FLAG_NO_RELOAD) != 0 {
             return Err(Error::Invalid("flags"));
         }
         let mut reader = Reader::new(payload);
@@ -131,6 +141,7 @@ impl<'a> RequestReader<'a> {
         }
         Ok(Self {
             has_body: flags & FLAG_BODY != 0,
+            reloads: flags & FLAG_NO_RELOAD == 0,
             request_start,
             queue_start,
             script: reader.bytes(MAX_RECORD as usize, "script")?,

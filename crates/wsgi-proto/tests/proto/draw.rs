@@ -129,6 +129,10 @@ draw_struct! {
     daemon::ChannelLost { thread, epoch }
     daemon::Log { level, text }
     daemon::Recycle { reason }
+    daemon::Probe {}
+    daemon::Interrupt { thread, age, raise }
+    daemon::Loaded { script }
+    daemon::Alive {}
     mailbox::Register { version, generation }
     mailbox::Registered { lease }
     mailbox::OpenPool { sequence, process_group, application_group, script, callable_object }
@@ -148,7 +152,10 @@ draw_struct! {
         name, origin, identity, processes, processes_max, multiprocess, threads, umask, chroot,
         home, lang, locale, display_name, python, python_home, python_path, python_eggs,
         python_flags, hash_seed, stack_size, cpu_priority, memory_limit, virtual_memory_limit,
-        cpu_time_limit, maximum_requests, shutdown_timeout, socket_timeout, send_buffer_size,
+        cpu_time_limit, resident_memory_limit, maximum_requests, maximum_requests_jitter,
+        restart_interval, inactivity_timeout, idle_timeout, processes_cap, startup_timeout,
+        deadlock_timeout, request_timeout, interrupt_timeout, graceful_timeout, eviction_timeout,
+        shutdown_timeout, socket_timeout, send_buffer_size,
         receive_buffer_size, switch_interval, restrict_stdin, restrict_stdout, restrict_signal,
         log_level, preload
     }
@@ -158,13 +165,13 @@ draw_struct! {
     control::Committed { version, generation }
     BodyEnd { status }
     Request {
-        has_body, request_start, queue_start, script, handler_script, callable_object, entries
+        has_body, reloads, request_start, queue_start, script, handler_script, callable_object, entries
     }
 }
 
 draw_enum! {
-    daemon::ToDaemon { Start, Channel, Stop }
-    daemon::ToSupervisor { Hello, Ready, ChannelReady, ChannelLost, Log, Recycle }
+    daemon::ToDaemon { Start, Channel, Stop, Probe, Interrupt }
+    daemon::ToSupervisor { Hello, Ready, ChannelReady, ChannelLost, Log, Recycle, Loaded, Alive }
     mailbox::ToSupervisor { Register, OpenPool, FetchChannel, Waiting, ChannelBroken }
     mailbox::ToChild { Registered, Pool, Channel, Refused }
     control::ToSupervisor { Begin, Group, Commit, GenerationEnded, Stop }

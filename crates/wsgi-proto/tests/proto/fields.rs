@@ -71,6 +71,8 @@ pub(crate) fn to_daemon(record: &ToDaemon) -> Lines {
             mpm_processes, mpm_threads),
         ToDaemon::Channel(channel) => lines!("Channel", channel; thread, epoch),
         ToDaemon::Stop(stop) => lines!("Stop", stop; reason),
+        ToDaemon::Probe(_) => vec![("record".to_owned(), b"Probe".to_vec())],
+        ToDaemon::Interrupt(interrupt) => lines!("Interrupt", interrupt; thread, age, raise),
     }
 }
 
@@ -84,6 +86,8 @@ pub(crate) fn to_supervisor(record: &ToSupervisor) -> Lines {
         ToSupervisor::ChannelLost(channel) => lines!("ChannelLost", channel; thread, epoch),
         ToSupervisor::Log(log) => lines!("Log", log; level, text),
         ToSupervisor::Recycle(recycle) => lines!("Recycle", recycle; reason),
+        ToSupervisor::Loaded(loaded) => lines!("Loaded", loaded; script),
+        ToSupervisor::Alive(_) => vec![("record".to_owned(), b"Alive".to_vec())],
     }
 }
 
@@ -92,6 +96,9 @@ pub(crate) fn channel(record: &Record) -> Lines {
     let name = match record {
         Record::Request(request) => {
             request.has_body.show("body", &mut lines);
+            if !request.reloads {
+                true.show("no_reload", &mut lines);
+            }
             request.request_start.show("request_start", &mut lines);
             request.queue_start.show("queue_start", &mut lines);
             request.script.show("script", &mut lines);

@@ -31,6 +31,7 @@ fn exchanged(record: &Record) -> Result<(), Error> {
 fn request(entries: Vec<(EntryName, Vec<u8>)>) -> Record {
     Record::Request(Request {
         has_body: false,
+        reloads: true,
         request_start: 0,
         queue_start: 0,
         script: Vec::new(),

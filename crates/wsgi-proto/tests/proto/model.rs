@@ -27,6 +27,7 @@ pub(crate) enum Record {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Request {
     pub(crate) has_body: bool,
+    pub(crate) reloads: bool,
     pub(crate) request_start: u64,
     pub(crate) queue_start: u64,
     pub(crate) script: Vec<u8>,
@@ -105,6 +106,7 @@ impl Request {
         let mut reader = RequestReader::new(flags, payload)?;
         let mut request = Self {
             has_body: reader.has_body,
+            reloads: reader.reloads,
             request_start: reader.request_start,
             queue_start: reader.queue_start,
             script: reader.script.to_vec(),
@@ -131,6 +133,9 @@ impl Request {
             &self.handler_script,
             &self.callable_object,
         );
+        if !self.reloads {
+            writer.without_reloading();
+        }
         for (name, value) in &self.entries {
             match name {
                 EntryName::Known(id) => writer.known(*id, value),

@@ -63,6 +63,8 @@ impl Loop {
             pidfd: Some(pidfd),
             link: None,
             own: false,
+            polite: false,
+            kills: self.kills,
             group: shape.process_group.clone(),
             slots,
             buffers: (0, 0),

@@ -17,24 +17,38 @@ use crate::state::{DaemonId, Event};
 
 /// Buffer of a control socket in bytes.
 const LINK_BUFFER: u32 = 512 * 1024;
+/// What is added to the nice value of a process that starts while others serve.
+const POLITE: i32 = 5;
+/// Seconds of CPU time that a process may use while its successor starts.
+const REPLACEMENT: u64 = 10;
 /// Open descriptors that are not channels or children.
 const SPARE_DESCRIPTORS: u64 = 256;
 
 impl Loop {
-    pub(super) fn launch(&mut self, id: DaemonId, group: &Group, first_slot: u32) {
-        let event = match self.start(id, group, first_slot) {
+    pub(super) fn launch(&mut self, id: DaemonId, group: &Group, first_slot: u32, polite: bool) {
+        let event = match self.start(id, group, first_slot, polite) {
             Ok(pid) => Event::Launched { daemon: id, pid },
             Err(why) => Event::LaunchFailed { daemon: id, why },
         };
         self.events.push_back(event);
     }
 
-    fn start(&mut self, id: DaemonId, group: &Group, first_slot: u32) -> Result<i32, String> {
+    fn start(
+        &mut self,
+        id: DaemonId,
+        group: &Group,
+        first_slot: u32,
+        polite: bool,
+    ) -> Result<i32, String> {
         self.raise_limit(group.threads);
         let (here, there) = self.link_pair().map_err(|error| {
             format!("its control socket could not be made: {error}; see ulimit -n")
         })?;
-        let launch = self.order(group);
+        let mut launch = self.order(group);
+        let polite = polite && nix::unistd::geteuid().is_root();
+        if polite {
+            launch.priority = Some((group.cpu_priority + POLITE).min(19));
+        }
         let log = self.logs.descriptor(&group.name);
         let stdin = io::stdin();
         let descriptors = [stdin.as_fd(), log, log, there.as_fd()];
@@ -46,6 +60,8 @@ impl Loop {
             pidfd: Some(process.pidfd),
             link: Some(Link::new(here, group.threads)),
             own: true,
+            polite,
+            kills: self.kills,
             group: group.name.clone(),
             slots: first_slot..first_slot.saturating_add(group.threads),
             buffers: (group.send_buffer_size, group.receive_buffer_size),
@@ -56,6 +72,20 @@ impl Loop {
         };
         self.workers.insert(id, worker);
         Ok(process.pid)
+    }
+
+    /// Gives all threads of a process its own priority. Only root can raise one.
+    pub(super) fn hurry(&mut self, id: DaemonId, priority: i32) {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.polite) else { return };
+        worker.polite = false;
+        // It is a child that was not reaped: nobody else has its number.
+        let threads = std::fs::read_dir(format!("/proc/{}/task", worker.pid));
+        for thread in threads.into_iter().flatten().flatten() {
+            if let Some(Ok(thread)) = thread.file_name().to_str().map(str::parse) {
+                // A thread that has just ended needs no priority.
+                let _ = process::set_priority(thread, priority);
+            }
+        }
     }
 
     fn link_pair(&self) -> io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
@@ -87,10 +117,12 @@ impl Loop {
             priority: (group.cpu_priority != 0).then_some(group.cpu_priority),
             memory_limit: limit(group.memory_limit),
             virtual_memory_limit: limit(group.virtual_memory_limit),
-            // The hard limit is for a process that does not stop when told to.
+            // At the soft limit it asks for a successor. The hard limit is for one that
+            // does not stop when told to.
             cpu_time_limit: (group.cpu_time_limit > 0).then(|| {
                 let soft = u64::from(group.cpu_time_limit);
-                (soft, soft + 1 + u64::from(group.shutdown_timeout))
+                let grace = u64::from(group.graceful_timeout) + u64::from(group.shutdown_timeout);
+                (soft, soft + REPLACEMENT + grace)
             }),
             // A daemon goes on when its supervisor is killed, until the next one
             // has taken over.

@@ -30,8 +30,20 @@ impl Loop {
                 let waiting = self.table.waiting(pool);
                 self.events.push_back(Event::Pressure { pool, waiting });
             }
-            Action::Launch { daemon, group, first_slot } => {
-                self.launch(daemon, &group, first_slot);
+            Action::Launch { daemon, group, first_slot, polite } => {
+                self.launch(daemon, &group, first_slot, polite);
+            }
+            Action::Hurry { daemon, priority } => self.hurry(daemon, priority),
+            Action::Limit { pool, process, limit } => {
+                // One that is as high as that is never reached.
+                self.table.set_limit(process, u32::try_from(limit).unwrap_or(u32::MAX));
+                if let Some(&pool) = self.pools.get(&pool).filter(|_| limit == 0) {
+                    self.table.dispatch(pool);
+                }
+            }
+            Action::Look { daemon, memory } => {
+                let sight = self.look(daemon, memory);
+                self.events.push_back(Event::Seen { daemon, sight });
             }
             Action::ProcessState { process, daemon, state } => {
                 self.set_process(process, daemon, state);

@@ -11,8 +11,8 @@ use wsgi_sys::socket;
 use wsgi_sys::table::SlotState;
 
 use super::link::Link;
-use super::{Loop, TURN};
-use crate::state::{DaemonId, Event};
+use super::{Loop, TURN, memory};
+use crate::state::{DaemonId, End, Event, Sight};
 
 /// Records read from an ended daemon's socket.
 const LAST_WORDS: usize = 256;
@@ -27,6 +27,10 @@ pub(super) struct Worker {
     pub(super) link: Option<Link>,
     /// It was started here and is to be reaped here.
     pub(super) own: bool,
+    /// It was started with a lower priority than it is to have.
+    pub(super) polite: bool,
+    /// What the kernel had killed for want of memory when it was started.
+    pub(super) kills: Option<u64>,
     pub(super) group: String,
     /// Its slots in the table.
     pub(super) slots: Range<u32>,
@@ -95,6 +99,10 @@ impl Loop {
                 Ok(ToSupervisor::ChannelLost(lost)) => {
                     Event::ChannelLost { daemon: id, thread: lost.thread, epoch: lost.epoch }
                 }
+                Ok(ToSupervisor::Loaded(loaded)) => {
+                    Event::Loaded { daemon: id, script: loaded.script }
+                }
+                Ok(ToSupervisor::Alive(_)) => Event::Alive(id),
                 Ok(ToSupervisor::Log(log)) => {
                     self.logs.write(&worker.group, log.level, worker.pid, &log.text);
                     continue;
@@ -135,9 +143,28 @@ impl Loop {
         let served = self.served(id);
         let Some(worker) = self.workers.get(&id) else { return };
         let words = worker.slots.clone().map(|slot| self.table.slot(slot).state);
-        let busy = words.filter(|&state| state == SlotState::Busy).count();
+        // Broken: the child was quicker to notice.
+        let lost = |state: &SlotState| matches!(state, SlotState::Busy | SlotState::Broken);
+        let busy = words.filter(lost).count();
         let busy = u32::try_from(busy).unwrap_or(u32::MAX);
-        self.events.push_back(Event::Exited { daemon: id, exit, served, busy });
+        let killed = matches!(exit, Some(Exit::Signal(signal, _)) if signal == libc::SIGKILL);
+        let before = worker.kills;
+        let mut out_of_memory = false;
+        if killed {
+            self.kills = memory::kills();
+            out_of_memory = self.kills.zip(before).is_some_and(|(now, before)| now > before);
+        }
+        let end = End { exit, served, busy, out_of_memory };
+        self.events.push_back(Event::Exited { daemon: id, end });
+    }
+
+    /// What a daemon's slots run, and its memory if asked for.
+    pub(super) fn look(&self, id: DaemonId, with_memory: bool) -> Sight {
+        let Some(worker) = self.workers.get(&id) else { return Sight::default() };
+        let busy = |slot| self.table.slot(slot).state == SlotState::Busy;
+        let slots = worker.slots.clone().map(|slot| (self.table.served(slot), busy(slot)));
+        let resident = if with_memory { memory::resident(worker.pid).unwrap_or(0) } else { 0 };
+        Sight { slots: slots.collect(), resident }
     }
 
     pub(super) fn served(&self, id: DaemonId) -> u64 {

@@ -38,7 +38,10 @@ pub(crate) enum Action {
     /// Asks how many requests wait for a pool.
     Probe { pool: u32 },
     /// Starts a daemon; answered by Launched or LaunchFailed.
-    Launch { daemon: DaemonId, group: Rc<Group>, first_slot: u32 },
+    /// `polite`: others serve, and it must not slow them down before it is ready.
+    Launch { daemon: DaemonId, group: Rc<Group>, first_slot: u32, polite: bool },
+    /// The daemon need not be polite any more.
+    Hurry { daemon: DaemonId, priority: i32 },
     /// Sets the state of a process entry, with the daemon's pid.
     ProcessState { process: u32, daemon: DaemonId, state: ProcessState },
     /// Sends the daemon a record.
@@ -53,6 +56,10 @@ pub(crate) enum Action {
     RetireSlot { slot: u32 },
     /// There is no worker thread behind the slot any more.
     ClearSlot { slot: u32 },
+    /// Sets the number of requests after which a process takes no more; 0 for none.
+    Limit { pool: u32, process: u32, limit: u64 },
+    /// Asks what a daemon does, and if `memory` how much it has; answered by Seen.
+    Look { daemon: DaemonId, memory: bool },
     /// Asks how many requests a process has served; answered by Served.
     CountServed { daemon: DaemonId },
     /// Sends a signal.

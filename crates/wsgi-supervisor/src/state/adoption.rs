@@ -28,24 +28,17 @@ impl Supervisor {
         let first = !self.pools.values().any(|pool| pool.group == shape.process_group);
         let target = u32::try_from(processes.len()).unwrap_or(1).max(1);
         for process in processes {
-            let slots = (0..shape.threads).map(|_| Slot { epoch: 0, phase: SlotPhase::Live });
+            let slot = Slot { epoch: 0, phase: SlotPhase::Live, run: None };
+            let slots = (0..shape.threads).map(|_| slot).collect();
             let daemon = Daemon {
-                id: process.daemon,
-                pool: index,
-                entry: process.entry,
                 pid: process.pid,
                 phase: if process.ready { Phase::Ready } else { Phase::Draining },
-                launched: now,
-                since: now,
                 loaded: true,
                 outgoing: Some(RECONFIGURED.to_owned()),
                 adopted: true,
-                kill_at: None,
                 retry_at: (!process.ready).then_some(now),
-                count_at: None,
                 asked: !process.ready,
-                killed: false,
-                slots: slots.collect(),
+                ..Daemon::new(process.daemon, index, process.entry, slots, now)
             };
             self.daemons.insert(daemon.id, daemon);
         }
@@ -53,21 +46,14 @@ impl Supervisor {
             first,
             group: shape.process_group,
             application: shape.application_group,
-            settings: None,
             target,
-            script: None,
             first_process: shape.first_process,
             entries: shape.processes,
             first_slot: shape.first_slot,
             threads: shape.threads,
             epochs,
             state,
-            failures: 0,
-            retry_at: None,
-            probe_at: None,
-            proven: false,
-            closing: false,
-            successor: None,
+            ..Pool::default()
         };
         self.act(Action::PoolState { pool: index, state });
         self.pools.insert(index, pool);

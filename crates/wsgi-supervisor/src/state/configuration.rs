@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use wsgi_proto::VERSION;
 use wsgi_proto::control::{Begin, Commit, Committed, Group};
-use wsgi_sys::table::PoolState;
 
 use super::pool::Pool;
 use super::{Action, Level, Member, Millis, Supervisor, message};
@@ -73,13 +72,24 @@ impl Supervisor {
         for daemon in self.daemons.values_mut().filter(|daemon| daemon.pool == index) {
             daemon.outgoing.get_or_insert_with(|| RECONFIGURED.to_owned());
         }
+        // What serves no request must not run twice.
+        if pool.threads == 0 {
+            for id in self.of_pool(index).map(|daemon| daemon.id).collect::<Vec<_>>() {
+                self.end(id, RECONFIGURED, now);
+            }
+        }
+        let Some(pool) = self.pools.get_mut(&index) else { return };
         if pool.fits(settings) {
             pool.configure(Rc::clone(settings));
             return;
         }
         let (application, script, first) =
             (pool.application.clone(), pool.script.clone(), pool.first);
+        let (kept, further) = (pool.kept, pool.further.clone());
         let successor = self.create(settings, &application, script, first);
+        if let Some(pool) = successor.and_then(|index| self.pools.get_mut(&index)) {
+            (pool.kept, pool.further) = (kept, further);
+        }
         if let Some(pool) = self.pools.get_mut(&index) {
             pool.successor = successor;
         }
@@ -118,22 +128,12 @@ impl Supervisor {
         let mut pool = Pool {
             group: settings.name.clone(),
             application: application.to_owned(),
-            settings: None,
             first,
             target: 1,
+            kept: script.is_none(),
             script,
-            first_process: 0,
-            entries: 0,
-            first_slot: 0,
             threads: settings.threads,
-            epochs: Vec::new(),
-            state: PoolState::Starting,
-            failures: 0,
-            retry_at: None,
-            probe_at: None,
-            proven: false,
-            closing: false,
-            successor: None,
+            ..Pool::default()
         };
         // Room for all successors at once, else for one at a time.
         let sizes = [Pool::entries_for(settings), Pool::most(settings).saturating_add(1)];

@@ -37,6 +37,21 @@ pub(crate) enum SlotPhase {
 pub(crate) struct Slot {
     pub(crate) epoch: u32,
     pub(crate) phase: SlotPhase,
+    /// The request that it was seen to run.
+    pub(crate) run: Option<Run>,
+}
+
+/// A request that runs, as far as looks from time to time can tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// Requests that the slot had served before it.
+    pub(crate) served: u64,
+    /// When it was seen first.
+    pub(crate) since: Millis,
+    /// When it was interrupted.
+    pub(crate) interrupted: Option<Millis>,
+    /// It has had its time: nobody waits for it any more.
+    pub(crate) stale: bool,
 }
 
 /// A daemon process.
@@ -64,8 +79,26 @@ pub(crate) struct Daemon {
     pub(crate) kill_at: Option<Millis>,
     /// When to try again to take its slots away.
     pub(crate) retry_at: Option<Millis>,
+    /// It said itself that it wants to be replaced.
+    pub(crate) reported: bool,
+    /// Requests after which it takes no more; 0 for any number.
+    pub(crate) limit: u64,
     /// When to ask how many requests it has served.
     pub(crate) count_at: Option<Millis>,
+    /// Requests served when it was counted last, and when that was.
+    pub(crate) counted: (u64, Millis),
+    /// When to look what its slots run.
+    pub(crate) look_at: Option<Millis>,
+    /// Requests served at the last look, and the last look that saw it at work.
+    pub(crate) active: (u64, Millis),
+    /// When to probe it, or to give it up if it was.
+    pub(crate) probe_at: Option<Millis>,
+    /// When it was asked whether Python answers, if it has not answered.
+    pub(crate) probed: Option<Millis>,
+    /// When it is too old.
+    pub(crate) expires_at: Option<Millis>,
+    /// Its Python stacks were asked for.
+    pub(crate) dumped: bool,
     /// The supervisor wanted it to end, and has said so where necessary.
     pub(crate) asked: bool,
     /// The supervisor kills it, and the log says why.
@@ -74,6 +107,37 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// One that was launched, or found, just now.
+    pub(crate) fn new(id: DaemonId, pool: u32, entry: u32, slots: Vec<Slot>, now: Millis) -> Self {
+        Self {
+            id,
+            pool,
+            entry,
+            pid: 0,
+            phase: Phase::Launched,
+            launched: now,
+            since: now,
+            loaded: false,
+            outgoing: None,
+            adopted: false,
+            kill_at: None,
+            retry_at: None,
+            reported: false,
+            limit: 0,
+            count_at: None,
+            counted: (0, now),
+            look_at: None,
+            active: (0, now),
+            probe_at: None,
+            probed: None,
+            expires_at: None,
+            dumped: false,
+            asked: false,
+            killed: false,
+            slots,
+        }
+    }
+
     /// It starts, and the pool waits for it.
     pub(crate) fn starting(&self) -> bool {
         self.phase < Phase::Ready && !self.asked
@@ -96,6 +160,9 @@ impl Daemon {
 
     /// The next moment at which time matters to it.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        [self.kill_at, self.retry_at, self.count_at].into_iter().flatten().min()
+        [self.kill_at, self.retry_at, self.count_at, self.look_at, self.probe_at, self.expires_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -47,8 +47,18 @@ impl Supervisor {
 
     /// A request waits: look soon whether it still does.
     pub(super) fn waiting(&mut self, index: u32, now: Millis) {
-        if let Some(pool) = self.pools.get_mut(&index).filter(|pool| pool.can_grow()) {
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        if pool.target == 0 {
+            // It slept.
+            pool.target = 1;
+        } else if pool.can_grow() {
             pool.probe_at.get_or_insert(now + PATIENCE);
+        }
+        // Perhaps for a process that has served what it may.
+        for daemon in self.daemons.values_mut() {
+            if daemon.pool == index && daemon.count_at.is_some() {
+                daemon.count_at = Some(now);
+            }
         }
     }
 

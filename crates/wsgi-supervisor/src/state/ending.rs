@@ -3,7 +3,7 @@
 use wsgi_proto::daemon::{Stop, ToDaemon};
 use wsgi_sys::table::{PoolState, ProcessState};
 
-use super::daemon::{Phase, SlotPhase};
+use super::daemon::{Daemon, Phase, SlotPhase};
 use super::slots::RETRY;
 use super::{Action, DaemonId, Millis, Supervisor};
 
@@ -13,9 +13,8 @@ const SHUTDOWN: &str = "shutdown_signal";
 const LOADING_PATIENCE: Millis = 1_000;
 /// Seconds before a stopping httpd's process is killed if its group sets no limit.
 const DEFAULT_SHUTDOWN: u32 = 5;
-/// Milliseconds that requests have to end in a process that is replaced.
-///
-/// mod_wsgi's default of graceful-timeout; the worker then has shutdown-timeout.
+/// Milliseconds that requests have to end in a process that is replaced if its
+/// group does not say.
 const GRACE: Millis = 15_000;
 /// The same for a process of an earlier supervisor.
 const GRACE_ADOPTED: Millis = 5_000;
@@ -52,11 +51,30 @@ impl Supervisor {
         if daemon.phase != Phase::Draining {
             return;
         }
-        let grace = if daemon.adopted { GRACE_ADOPTED } else { GRACE };
-        let empty = daemon.slots.iter().all(|slot| slot.phase == SlotPhase::Retired);
+        let grace = self.grace(daemon);
+        let done = |slot: &super::daemon::Slot| {
+            slot.phase == SlotPhase::Retired || slot.run.is_some_and(|run| run.stale)
+        };
+        let empty = daemon.slots.iter().all(done);
         if empty || now >= daemon.since + grace {
             let reason = daemon.outgoing.clone().unwrap_or_default();
             self.end(id, &reason, now);
+        }
+    }
+
+    /// Milliseconds that requests have to end before a process is told to stop.
+    fn grace(&self, daemon: &Daemon) -> Millis {
+        let pool = self.pools.get(&daemon.pool);
+        let settings = pool.and_then(|pool| pool.settings.as_ref());
+        let evicted = daemon.reported
+            && daemon.outgoing.as_deref() == Some(super::configuration::RECONFIGURED);
+        match settings {
+            _ if daemon.adopted => GRACE_ADOPTED,
+            None => GRACE,
+            Some(group) if evicted && group.eviction_timeout > 0 => {
+                Millis::from(group.eviction_timeout) * 1_000
+            }
+            Some(group) => Millis::from(group.graceful_timeout) * 1_000,
         }
     }
 
@@ -92,6 +110,7 @@ impl Supervisor {
         let silent = daemon.phase == Phase::Launched;
         daemon.asked = true;
         daemon.retry_at = None;
+        (daemon.look_at, daemon.probe_at, daemon.expires_at) = (None, None, None);
         daemon.enter(Phase::Stopping, now);
         daemon.kill_at = (limit > 0).then(|| now + Millis::from(limit) * 1_000);
         let (pool, entry, adopted) = (daemon.pool, daemon.entry, daemon.adopted);
@@ -108,6 +127,10 @@ impl Supervisor {
             let stop = Stop { reason: reason.to_owned() };
             let record = ToDaemon::Stop(stop);
             self.act(Action::Send { daemon: id, record });
+            if self.pools.get(&pool).is_some_and(|pool| pool.threads == 0) {
+                // Its main thread may be in a script that runs for ever.
+                self.act(Action::Kill { daemon: id, signal: libc::SIGTERM });
+            }
         }
     }
 

@@ -43,6 +43,28 @@ pub(crate) struct OldProcess {
     pub(crate) ready: bool,
 }
 
+/// What a daemon does.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    /// Of each slot: requests served, and whether it is reserved.
+    pub(crate) slots: Vec<(u64, bool)>,
+    /// Resident memory in bytes; 0 if not asked for.
+    pub(crate) resident: u64,
+}
+
+/// How a daemon ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct End {
+    /// Unknown if it was another supervisor's child.
+    pub(crate) exit: Option<Exit>,
+    /// Requests that it has served.
+    pub(crate) served: u64,
+    /// Requests that it was serving.
+    pub(crate) busy: u32,
+    /// The kernel has killed something meanwhile because memory ran out.
+    pub(crate) out_of_memory: bool,
+}
+
 /// What happened, as far as it matters for decisions.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)] // made and consumed one at a time
@@ -85,14 +107,20 @@ pub(crate) enum Event {
     ChannelLost { daemon: DaemonId, thread: u32, epoch: u32 },
     /// The daemon wants to be replaced.
     Recycle { daemon: DaemonId, reason: String },
+    /// The daemon has loaded a script for a request.
+    Loaded { daemon: DaemonId, script: PathBuf },
+    /// Its Python answers.
+    Alive(DaemonId),
+    /// Answers [`Look`](super::Action::Look).
+    Seen { daemon: DaemonId, sight: Sight },
     /// The daemon closed its control socket.
     LinkEnded(DaemonId),
     /// The daemon broke the rules; how.
     Misbehaved { daemon: DaemonId, what: String },
     /// Answers [`CountServed`](super::Action::CountServed).
     Served { daemon: DaemonId, requests: u64 },
-    /// The daemon ended. `exit` is unknown if it was another's child.
-    Exited { daemon: DaemonId, exit: Option<Exit>, served: u64, busy: u32 },
+    /// The daemon ended.
+    Exited { daemon: DaemonId, end: End },
     /// Time went by.
     Tick,
 }

@@ -5,13 +5,13 @@ use wsgi_sys::process::Exit;
 use wsgi_sys::table::{PoolState, ProcessState};
 
 use super::daemon::{Daemon, Phase, SlotPhase};
-use super::{Action, DaemonId, Level, Millis, Supervisor, message};
+use super::{Action, DaemonId, End, Level, Millis, Supervisor, message};
 
-/// Milliseconds between two looks at the number of requests served.
-const COUNT_INTERVAL: Millis = 200;
 /// Milliseconds between a closed control socket and SIGKILL: a process that ends
 /// closes the one a moment before the other is seen.
 const LINK_GRACE: Millis = 1_000;
+/// Milliseconds that a process has to write down its stacks before it is killed.
+const DUMP: Millis = 100;
 
 impl Supervisor {
     fn subject(&self, daemon: &Daemon) -> Option<(String, String)> {
@@ -20,7 +20,7 @@ impl Supervisor {
     }
 
     /// Writes a line about a daemon to its group's log.
-    fn tell(&mut self, id: DaemonId, level: Level, text: impl FnOnce(&str) -> String) {
+    pub(super) fn tell(&mut self, id: DaemonId, level: Level, text: impl FnOnce(&str) -> String) {
         let subject = self.daemons.get(&id).and_then(|daemon| self.subject(daemon));
         if let Some((group, subject)) = subject {
             self.log(&group, level, text(&subject));
@@ -66,6 +66,7 @@ impl Supervisor {
         self.set_process(id, ProcessState::Absent);
         let Some(daemon) = self.daemons.remove(&id) else { return };
         self.act(Action::Forget { daemon: id });
+        self.lift_limits(daemon.pool);
         if let Some(pool) = self.pools.get_mut(&daemon.pool) {
             let pause = pool.failed(now);
             let origin = pool.settings.as_ref().map_or("", |group| group.origin.as_str());
@@ -90,7 +91,11 @@ impl Supervisor {
         match daemon.phase {
             Phase::Launched => {
                 daemon.enter(Phase::Loading, now);
-                daemon.kill_at = None;
+                let limit = self.pools.get(&daemon.pool).and_then(|pool| pool.settings.as_ref());
+                let limit = limit.map_or(0, |group| group.startup_timeout);
+                // What serves no request may import for ever.
+                daemon.kill_at = (limit > 0 && !daemon.slots.is_empty())
+                    .then(|| daemon.launched + Millis::from(limit) * 1_000);
                 self.introduce(id);
             }
             Phase::Stopping => {}
@@ -119,9 +124,8 @@ impl Supervisor {
             pool.proven = true;
         }
         (pool.failures, pool.retry_at) = (0, None);
-        if pool.settings.as_ref().is_some_and(|group| group.maximum_requests > 0) {
-            daemon.count_at = Some(now + COUNT_INTERVAL);
-        }
+        daemon.kill_at = None;
+        pool.startup = now.saturating_sub(daemon.launched);
         let mut fresh = Vec::new();
         for (thread, slot) in (0..).zip(&mut daemon.slots) {
             if slot.phase == SlotPhase::Fresh {
@@ -129,6 +133,7 @@ impl Supervisor {
                 fresh.push((pool.slot(daemon.entry, thread), slot.epoch));
             }
         }
+        self.watch(id, now);
         self.set_process(id, ProcessState::Ready);
         self.set_pool_state(index, PoolState::Ready);
         for (slot, epoch) in fresh {
@@ -140,64 +145,6 @@ impl Supervisor {
         let replaced = self.pools.iter().filter(|(_, pool)| pool.successor == Some(index));
         for old in replaced.map(|(&old, _)| old).collect::<Vec<_>>() {
             self.close(old, super::configuration::RECONFIGURED, now);
-        }
-    }
-
-    /// A process that could not load its scripts never replaces one that could.
-    fn reject(&mut self, id: DaemonId, now: Millis) {
-        let Some(daemon) = self.daemons.get(&id) else { return };
-        let Some(pool) = self.pools.get_mut(&daemon.pool) else { return };
-        let pause = pool.failed(now);
-        self.tell(id, Level::Error, |subject| message::not_loaded(subject, pause));
-        self.end(id, "script_reload", now);
-    }
-
-    /// Drains what has been replaced, oldest first.
-    fn trim(&mut self, index: u32, now: Millis) {
-        let Some(target) = self.pools.get(&index).map(|pool| pool.target) else { return };
-        let ready = self.of_pool(index).filter(|daemon| daemon.ready());
-        let (serving, outgoing) =
-            ready.fold((0_u32, Vec::new()), |(serving, mut outgoing), daemon| {
-                if let Some(reason) = &daemon.outgoing {
-                    outgoing.push((daemon.id, reason.clone()));
-                }
-                (serving + 1, outgoing)
-            });
-        let surplus = usize::try_from(serving.saturating_sub(target)).unwrap_or(0);
-        for (id, reason) in outgoing.into_iter().take(surplus) {
-            self.retire(id, &reason, now);
-        }
-    }
-
-    pub(super) fn recycle(&mut self, id: DaemonId, reason: &str, now: Millis) {
-        let Some(daemon) = self.daemons.get_mut(&id) else { return };
-        let Some(pool) = self.pools.get_mut(&daemon.pool) else { return };
-        if daemon.phase > Phase::Ready {
-            return;
-        }
-        if daemon.outgoing.is_some() {
-            // Asked again, as the cause has changed once more: do not wait long.
-            pool.retry_at = pool.retry_at.map(|at| at.min(now + 1_000));
-            return;
-        }
-        daemon.outgoing = Some(reason.to_owned());
-        daemon.count_at = None;
-        pool.proven = false;
-        self.tell(id, Level::Info, |subject| format!("{subject} is to be replaced: {reason}"));
-    }
-
-    pub(super) fn served(&mut self, id: DaemonId, requests: u64, now: Millis) {
-        let Some(daemon) = self.daemons.get_mut(&id).filter(|daemon| daemon.ready()) else {
-            return;
-        };
-        let settings = self.pools.get(&daemon.pool).and_then(|pool| pool.settings.as_ref());
-        let most = settings.map_or(0, |group| group.maximum_requests);
-        if most == 0 || daemon.outgoing.is_some() {
-            daemon.count_at = None;
-        } else if requests >= most {
-            self.recycle(id, "maximum_requests", now);
-        } else {
-            daemon.count_at = Some(now + COUNT_INTERVAL);
         }
     }
 
@@ -219,26 +166,45 @@ impl Supervisor {
 
     /// It is past the moment by which it should have introduced itself or ended.
     pub(super) fn overdue(&mut self, id: DaemonId, now: Millis) {
-        let Some(daemon) = self.daemons.get_mut(&id) else { return };
-        daemon.kill_at = None;
-        daemon.killed = true;
+        let Some(daemon) = self.daemons.get(&id) else { return };
+        if daemon.dumped {
+            return self.kill(id);
+        }
         let (phase, age) = (daemon.phase, now.saturating_sub(daemon.since));
+        let since_launch = now.saturating_sub(daemon.launched);
         let level = if phase == Phase::Stopping { Level::Warning } else { Level::Error };
         self.tell(id, level, |subject| match phase {
             Phase::Launched => message::silent(subject, age),
+            Phase::Loading => message::slow_start(subject, since_launch),
             Phase::Stopping => message::overdue(subject, age),
             _ => message::link_ended(subject),
         });
+        self.put_down(id, now);
+    }
+
+    /// Kills a process that has exceeded a limit, which was said; a moment before,
+    /// asks it where its threads are.
+    pub(super) fn put_down(&mut self, id: DaemonId, now: Millis) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        if daemon.phase == Phase::Launched || daemon.adopted {
+            return self.kill(id);
+        }
+        if std::mem::replace(&mut daemon.dumped, true) {
+            return;
+        }
+        daemon.killed = true;
+        daemon.kill_at = Some(now + DUMP);
+        self.act(Action::Kill { daemon: id, signal: libc::SIGQUIT });
+    }
+
+    fn kill(&mut self, id: DaemonId) {
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        daemon.kill_at = None;
+        daemon.killed = true;
         self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
     }
 
-    pub(super) fn exited(
-        &mut self,
-        id: DaemonId,
-        exit: Option<Exit>,
-        (served, busy): (u64, u32),
-        now: Millis,
-    ) {
+    pub(super) fn exited(&mut self, id: DaemonId, end: End, now: Millis) {
         self.set_process(id, ProcessState::Absent);
         let Some(daemon) = self.daemons.remove(&id) else { return };
         let index = daemon.pool;
@@ -249,19 +215,35 @@ impl Supervisor {
             self.actions.extend([Action::ShutChannel { slot }, Action::ClearSlot { slot }]);
         }
         let age = now.saturating_sub(daemon.launched);
-        let end = message::end(exit, daemon.asked || daemon.killed, age, served, busy);
+        let limited = self
+            .pools
+            .get(&index)
+            .and_then(|pool| pool.settings.as_ref())
+            .is_some_and(|group| group.cpu_time_limit > 0);
+        let text = message::end(end, daemon.asked || daemon.killed, age, limited);
         let expected = daemon.asked || self.stopping;
         if expected || daemon.killed {
-            self.log(&group, Level::Info, format!("{subject} ended: {end}"));
+            self.log(&group, Level::Info, format!("{subject} ended: {text}"));
         }
+        let service = daemon.slots.is_empty() && end.exit == Some(Exit::Status(0));
         if !expected && daemon.phase < Phase::Ready && daemon.outgoing.is_none() {
+            self.lift_limits(index);
             let Some(pool) = self.pools.get_mut(&index) else { return };
             let pause = pool.failed(now);
-            if !daemon.killed {
-                self.log(&group, Level::Error, message::died_early(&subject, &end, pause));
+            if service {
+                self.log(&group, Level::Info, format!("{subject} ended: {text}"));
+            } else if !daemon.killed {
+                self.log(&group, Level::Error, message::died_early(&subject, &text, pause));
             }
         } else if !expected && !daemon.killed {
-            self.log(&group, Level::Error, message::died(&subject, &end));
+            self.log(&group, Level::Error, message::died(&subject, &text));
+        }
+        // Whatever could not be loaded: without any process there is nothing to lose.
+        if !self.of_pool(index).any(|other| other.ready() || other.starting())
+            && daemon.phase >= Phase::Ready
+            && let Some(pool) = self.pools.get_mut(&index)
+        {
+            pool.retry_at = None;
         }
         self.act(Action::Forget { daemon: id });
         self.refresh(index);

@@ -4,9 +4,9 @@
 
 use wsgi_sys::process::Exit;
 
-use super::Millis;
 use super::daemon::Daemon;
 use super::pool::Pool;
+use super::{End, Millis};
 
 /// "daemon process 123 of group 'x' (application group 'y')".
 pub(super) fn subject(daemon: &Daemon, pool: &Pool) -> String {
@@ -24,8 +24,20 @@ fn seconds(millis: Millis) -> String {
 }
 
 /// How a process ended, after how long, having done what.
-pub(super) fn end(exit: Option<Exit>, asked: bool, age: Millis, served: u64, busy: u32) -> String {
+pub(super) fn end(end: End, asked: bool, age: Millis, cpu_limited: bool) -> String {
+    let End { exit, served, busy, out_of_memory } = end;
     let how = match exit {
+        Some(Exit::Signal(signal, _)) if signal == libc::SIGKILL && !asked && out_of_memory => {
+            "killed by signal 9 (SIGKILL; probably by the kernel, which has killed something in \
+             this control group because memory ran out; see dmesg, and the option \
+             resident-memory-limit)"
+                .to_owned()
+        }
+        Some(Exit::Signal(signal, _)) if signal == libc::SIGKILL && !asked && cpu_limited => {
+            "killed by signal 9 (SIGKILL; not sent by the supervisor: by the kernel, as it went \
+             on long after cpu-time-limit, or an administrator)"
+                .to_owned()
+        }
         Some(Exit::Signal(signal, _)) if signal == libc::SIGKILL && !asked => {
             "killed by signal 9 (SIGKILL; not sent by the supervisor: an administrator, \
              or the kernel because memory ran out; see dmesg)"
@@ -91,11 +103,21 @@ pub(super) fn misbehaved(subject: &str, what: &str) -> String {
 }
 
 /// MWR2015.
-pub(super) fn not_loaded(subject: &str, pause: Millis) -> String {
+pub(super) fn not_loaded(subject: &str, pause: Millis, reloading: bool) -> String {
+    let change = if reloading { "when a script changes again, or " } else { "" };
     format!(
         "MWR2015: {subject} could not load its scripts (traceback above) while other processes of \
-         its pool work, and takes no requests; they go on; next attempt in {}",
+         its pool work, and takes no requests; they go on; next attempt {change}in {}",
         seconds(pause)
+    )
+}
+
+/// MWR2016.
+pub(super) fn slow_start(subject: &str, age: Millis) -> String {
+    format!(
+        "MWR2016: {subject} has not loaded its scripts within {} and is killed, as \
+         startup-timeout says; its Python stacks follow",
+        seconds(age)
     )
 }
 
@@ -118,6 +140,33 @@ pub(super) fn link_ended(subject: &str) -> String {
     format!(
         "MWR2022: {subject} closed its connection to the supervisor without ending and is killed; \
          an application closed descriptors that are not its own"
+    )
+}
+
+/// MWR2023.
+pub(super) fn deadlocked(subject: &str, silence: Millis) -> String {
+    format!(
+        "MWR2023: {subject} is killed, as its Python has not answered for {} (deadlock-timeout): \
+         an extension module holds the GIL, or the process was stopped; its Python stacks follow",
+        seconds(silence)
+    )
+}
+
+/// MWR2024.
+pub(super) fn slow_request(subject: &str, thread: u32, age: Millis) -> String {
+    format!(
+        "MWR2024: {subject} is to be replaced, as the request of its worker thread {} runs for {}, \
+         longer than request-timeout and interrupt-timeout allow; its own message says where",
+        thread + 1,
+        seconds(age)
+    )
+}
+
+/// MWR2031.
+pub(super) fn crowded(group: &str, cap: usize) -> String {
+    format!(
+        "MWR2031: group '{group}' has more than its {cap} processes, as all of its application \
+         groups are in use; give some of them a group of their own, or raise processes="
     )
 }
 

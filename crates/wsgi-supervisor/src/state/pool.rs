@@ -11,6 +11,11 @@ use super::event::Millis;
 /// Longest pause between two attempts to start a process.
 const MAX_PAUSE: Millis = 30_000;
 
+/// Longest pause if the processes that are there go on serving.
+const MAX_PARKED: Millis = 600_000;
+/// Scripts that successors load because requests asked for them.
+const MAX_FURTHER: usize = 64;
+
 /// A pool.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -20,10 +25,14 @@ pub(crate) struct Pool {
     pub(crate) settings: Option<Rc<Group>>,
     /// It is the first of its group and gets `processes` processes at once.
     pub(crate) first: bool,
+    /// It started with httpd and has at least one process.
+    pub(crate) kept: bool,
     /// Processes that it shall have.
     pub(crate) target: u32,
     /// The script that was asked for when it was opened.
     pub(crate) script: Option<PathBuf>,
+    /// Scripts that its processes have loaded for requests since.
+    pub(crate) further: Vec<PathBuf>,
     pub(crate) first_process: u32,
     /// Process entries.
     pub(crate) entries: u32,
@@ -37,6 +46,10 @@ pub(crate) struct Pool {
     pub(crate) failures: u32,
     /// No start before this moment.
     pub(crate) retry_at: Option<Millis>,
+    /// When a script changed last, as far as a process has said so.
+    pub(crate) changed: Option<Millis>,
+    /// Milliseconds that the last start took.
+    pub(crate) startup: Millis,
     /// When to look whether requests wait.
     pub(crate) probe_at: Option<Millis>,
     /// A process of the present settings and scripts has been ready.
@@ -45,6 +58,35 @@ pub(crate) struct Pool {
     pub(crate) closing: bool,
     /// The pool that takes over, as this one has the wrong shape.
     pub(crate) successor: Option<u32>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            group: String::new(),
+            application: String::new(),
+            settings: None,
+            first: false,
+            kept: false,
+            target: 0,
+            script: None,
+            further: Vec::new(),
+            first_process: 0,
+            entries: 0,
+            first_slot: 0,
+            threads: 0,
+            epochs: Vec::new(),
+            state: PoolState::Starting,
+            failures: 0,
+            retry_at: None,
+            changed: None,
+            startup: 0,
+            probe_at: None,
+            proven: false,
+            closing: false,
+            successor: None,
+        }
+    }
 }
 
 impl Pool {
@@ -80,7 +122,8 @@ impl Pool {
         let mut scripts: Vec<PathBuf> = Vec::new();
         let configured = self.settings.iter().flat_map(|group| &group.preload);
         let configured = configured.filter(|entry| entry.application_group == self.application);
-        for script in configured.map(|entry| &entry.script).chain(&self.script) {
+        let asked = self.script.iter().chain(&self.further);
+        for script in configured.map(|entry| &entry.script).chain(asked) {
             if !scripts.contains(script) {
                 scripts.push(script.clone());
             }
@@ -112,7 +155,11 @@ impl Pool {
     /// Takes the settings of a configuration.
     pub(crate) fn configure(&mut self, settings: Rc<Group>) {
         let most = Self::most(&settings);
-        self.target = if self.first { settings.processes } else { self.target }.clamp(1, most);
+        self.target = match self.first || settings.threads == 0 {
+            true => settings.processes.clamp(1, most),
+            // None if it sleeps.
+            false => self.target.min(most),
+        };
         self.settings = Some(settings);
         self.failures = 0;
         self.retry_at = None;
@@ -126,6 +173,32 @@ impl Pool {
         self.proven = false;
         self.retry_at = Some(now + pause);
         pause
+    }
+
+    /// The same while the processes that are there go on serving: there is time.
+    pub(crate) fn park(&mut self, now: Millis, until_changed: bool) -> Millis {
+        let doubled = 1_000_u64.checked_shl(self.failures).unwrap_or(MAX_PARKED);
+        let pause = if until_changed { MAX_PARKED } else { doubled.min(MAX_PARKED) };
+        self.failed(now);
+        self.retry_at = Some(now + pause);
+        pause
+    }
+
+    /// Processes that stay however idle they are.
+    pub(crate) fn floor(&self) -> u32 {
+        let processes = self.settings.as_ref().map_or(1, |group| group.processes);
+        match (self.first || self.threads == 0, self.kept) {
+            (true, _) => processes.max(1),
+            (false, true) => 1,
+            (false, false) => 0,
+        }
+    }
+
+    /// Notes a script that successors have to load before they are ready.
+    pub(crate) fn load_also(&mut self, script: PathBuf) {
+        if self.further.len() < MAX_FURTHER && !self.scripts().contains(&script) {
+            self.further.push(script);
+        }
     }
 
     /// It can have one more process than now.

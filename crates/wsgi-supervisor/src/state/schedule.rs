@@ -2,7 +2,7 @@
 
 use wsgi_sys::table::ProcessState;
 
-use super::daemon::{Daemon, Phase, Slot, SlotPhase};
+use super::daemon::{Daemon, Slot, SlotPhase};
 use super::{Action, DaemonId, Millis, Supervisor};
 
 /// Milliseconds from launch to Hello.
@@ -25,10 +25,6 @@ impl Supervisor {
         let due = |at: Option<Millis>| at.is_some_and(|at| at <= now);
         for id in self.daemons.keys().copied().collect::<Vec<_>>() {
             let Some(daemon) = self.daemons.get_mut(&id) else { continue };
-            if due(daemon.count_at) {
-                daemon.count_at = None;
-                self.actions.push(Action::CountServed { daemon: id });
-            }
             let (kill, retry) = (due(daemon.kill_at), due(daemon.retry_at));
             if retry {
                 self.withdraw(id, now);
@@ -37,6 +33,7 @@ impl Supervisor {
             if kill {
                 self.overdue(id, now);
             }
+            self.patrol(id, now);
         }
         for (&index, pool) in &mut self.pools {
             if due(pool.retry_at) {
@@ -68,6 +65,12 @@ impl Supervisor {
                     if imports.count() >= self.cores {
                         return;
                     }
+                    if !self.has_room(index, now) {
+                        if let Some(pool) = self.pools.get_mut(&index) {
+                            pool.target = pool.target.saturating_sub(1);
+                        }
+                        break;
+                    }
                     if !self.launch(index, now) {
                         break;
                     }
@@ -83,6 +86,10 @@ impl Supervisor {
             return false;
         }
         if pool.retry_at.is_some_and(|at| at > now) {
+            return false;
+        }
+        // What serves no request must not run twice.
+        if pool.threads == 0 && self.of_pool(index).any(|daemon| daemon.outgoing.is_some()) {
             return false;
         }
         let have = self.of_pool(index).filter(|daemon| daemon.counts()).count();
@@ -104,29 +111,19 @@ impl Supervisor {
         };
         let process = pool.first_process + entry;
         let first_slot = pool.slot(entry, 0);
-        let slots = (0..pool.threads).map(|_| Slot { epoch: 0, phase: SlotPhase::Fresh }).collect();
+        let slots = (0..pool.threads)
+            .map(|_| Slot { epoch: 0, phase: SlotPhase::Fresh, run: None })
+            .collect();
         let id = self.number_daemon();
         let daemon = Daemon {
-            id,
-            pool: index,
-            entry,
-            pid: 0,
-            phase: Phase::Launched,
-            launched: now,
-            since: now,
-            loaded: false,
-            outgoing: None,
-            adopted: false,
             kill_at: Some(now + HELLO_LIMIT),
-            retry_at: None,
-            count_at: None,
-            asked: false,
-            killed: false,
-            slots,
+            ..Daemon::new(id, index, entry, slots, now)
         };
+        let urgent = |daemon: &Daemon| daemon.outgoing.is_some() && daemon.limit > 0;
+        let polite = self.of_pool(index).any(Daemon::ready) && !self.of_pool(index).any(urgent);
         self.daemons.insert(id, daemon);
         self.act(Action::ProcessState { process, daemon: id, state: ProcessState::Starting });
-        self.act(Action::Launch { daemon: id, group, first_slot });
+        self.act(Action::Launch { daemon: id, group, first_slot, polite });
         true
     }
 

@@ -4,6 +4,7 @@
 
 mod configurations;
 mod faults;
+mod patrol;
 mod recycling;
 mod starting;
 
@@ -15,7 +16,7 @@ use wsgi_proto::daemon::ToDaemon;
 use wsgi_sys::process::Exit;
 use wsgi_sys::table::ProcessState;
 
-use super::{Action, ChildId, DaemonId, Event, Level, Millis, Supervisor};
+use super::{Action, ChildId, DaemonId, End, Event, Level, Millis, Sight, Supervisor};
 
 /// A loop that does what it is told, and daemons that do nothing unasked.
 struct Stage {
@@ -66,7 +67,7 @@ impl Stage {
         while let Some(event) = events.pop_front() {
             for action in self.state.handle(event, self.now) {
                 match &action {
-                    Action::Launch { daemon, group, first_slot } => {
+                    Action::Launch { daemon, group, first_slot, .. } => {
                         events.push_back(match self.launch_error {
                             Some(why) => {
                                 Event::LaunchFailed { daemon: *daemon, why: why.to_owned() }
@@ -129,7 +130,8 @@ impl Stage {
     }
 
     fn exit(&mut self, daemon: DaemonId, exit: Exit) -> Vec<Action> {
-        self.feed(Event::Exited { daemon, exit: Some(exit), served: 5, busy: 0 })
+        let end = End { exit: Some(exit), served: 5, ..End::default() };
+        self.feed(Event::Exited { daemon, end })
     }
 
     fn kill(&mut self, daemon: DaemonId) -> Vec<Action> {
@@ -165,6 +167,7 @@ fn group(name: &str, processes: u32, threads: u32) -> Group {
         processes,
         processes_max: processes,
         threads,
+        graceful_timeout: 15,
         shutdown_timeout: 5,
         ..Group::default()
     }

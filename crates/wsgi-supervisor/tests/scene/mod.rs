@@ -56,6 +56,7 @@ pub(crate) fn group(name: &str, processes: u32, threads: u32) -> Group {
         threads,
         python: "/usr/bin/python3".into(),
         home: Some("/".into()),
+        graceful_timeout: 15,
         shutdown_timeout: 5,
         socket_timeout: 60,
         log_level: 6,

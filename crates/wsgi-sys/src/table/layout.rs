@@ -12,7 +12,7 @@ use super::{
 };
 
 /// "wsgislot"; the last byte changes with the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x01");
+const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x02");
 
 /// The whole table.
 #[repr(C, align(64))]
@@ -76,6 +76,8 @@ pub(super) struct ProcessRecord {
     pub(super) pool: AtomicU32,
     pub(super) first_slot: AtomicU32,
     pub(super) threads: AtomicU32,
+    /// Requests after which it takes no more; 0 for none.
+    pub(super) limit: AtomicU32,
 }
 
 const _: () = assert!(size_of::<NoteRecord>() == 512);

@@ -98,6 +98,7 @@ impl Table {
         let shared = self.shared();
         let Some(entry) = shared.process(process) else { return };
         if state == ProcessState::Starting {
+            entry.limit.store(0, SeqCst);
             let first = entry.first_slot.load(Relaxed).min(MAX_SLOTS);
             let end = first.saturating_add(entry.threads.load(Relaxed)).min(MAX_SLOTS);
             for served in &shared.served[first as usize..end as usize] {
@@ -107,6 +108,15 @@ impl Table {
         entry.pid.store(pid, SeqCst);
         entry.start_time.store(start_time, SeqCst);
         entry.set_state(state);
+    }
+
+    /// Requests after which a process takes no more, in whatever state; 0 for any
+    /// number. Those that come at the same moment may exceed it, by less than the
+    /// process has threads. Call [`Table::dispatch`] after it was raised.
+    pub fn set_limit(&self, process: u32, limit: u32) {
+        if let Some(entry) = self.shared().process(process) {
+            entry.limit.store(limit, SeqCst);
+        }
     }
 
     /// State, pid and start time (ticks) of a process entry.

@@ -150,7 +150,9 @@ impl Table {
     /// Finds a use for a slot that the lease holds, and for those that are free:
     /// the oldest ticket, else free. Always ends with a look at the queue.
     pub(super) fn place(&self, pool: u32, mut held: Option<Reservation>, lease: u32) {
-        if let Some(reservation) = held.take_if(|held| !self.takes_requests(held.slot)) {
+        if let Some(reservation) =
+            held.take_if(|held| !self.takes_requests(held.slot) || !self.has_another(held.slot))
+        {
             self.put_free(reservation, lease);
         }
         for _ in 0..ROUNDS {

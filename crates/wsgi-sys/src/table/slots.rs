@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::layout::PoolRecord;
+use super::layout::{PoolRecord, ProcessRecord};
 use super::word::{Hold, Word};
 use super::{Attempt, MAX_SLOTS, PoolRef, PoolState, ProcessState, Reservation, SlotView, Table};
 
@@ -101,7 +101,7 @@ impl Table {
             if searched > MAX_SLOTS as usize {
                 break;
             }
-            let (mut busy, mut free) = (0, None);
+            let (mut busy, mut free) = (0_u32, None);
             for (slot, word) in (first_slot..).zip(words) {
                 let word = word.glance();
                 match word.hold() {
@@ -113,6 +113,10 @@ impl Table {
                     break;
                 }
             }
+            let limit = process.limit.load(Relaxed);
+            if limit != 0 && self.served_by(process).saturating_add(busy.into()) >= limit.into() {
+                continue;
+            }
             if free.is_some() && busy < least {
                 (best, least) = (free, busy);
                 if busy == 0 {
@@ -121,6 +125,25 @@ impl Table {
             }
         }
         best
+    }
+
+    /// Whether the process of a slot that is held may serve one more request on it.
+    pub(super) fn has_another(&self, slot: u32) -> bool {
+        let Some(process) = self.shared().owner(slot) else { return false };
+        let limit = process.limit.load(Relaxed);
+        if limit == 0 {
+            return true;
+        }
+        let words = self.shared().words.get(slots_of(process)).unwrap_or_default();
+        let free = |hold| matches!(hold, Hold::Free | Hold::Absent);
+        let busy = words.iter().filter(|word| !free(word.glance().hold())).count() as u64;
+        // The held one is among the busy.
+        self.served_by(process).saturating_add(busy) <= limit.into()
+    }
+
+    fn served_by(&self, process: &ProcessRecord) -> u64 {
+        let served = self.shared().served.get(slots_of(process)).unwrap_or_default();
+        served.iter().map(|served| served.load(Relaxed)).fold(0, u64::saturating_add)
     }
 
     /// Whether the slot's process takes new requests.
@@ -190,4 +213,10 @@ impl Table {
     pub fn served(&self, slot: u32) -> u64 {
         self.shared().served.get(slot as usize).map_or(0, |served| served.load(Relaxed))
     }
+}
+
+/// The slots of a process.
+fn slots_of(process: &ProcessRecord) -> std::ops::Range<usize> {
+    let first = process.first_slot.load(Relaxed);
+    first as usize..first.saturating_add(process.threads.load(Relaxed)) as usize
 }

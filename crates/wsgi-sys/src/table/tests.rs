@@ -386,3 +386,34 @@ fn indices_beyond_the_table_have_no_effect() {
     assert_eq!(table.reserve(pool, 1), Attempt::Full);
     assert!(table.void_lease(1).is_empty());
 }
+
+#[test]
+fn a_process_at_its_limit_takes_no_more_until_it_is_raised() {
+    let table = table();
+    let lease = table.open_lease().unwrap();
+    let pool = ready_pool(&table, 2, 2);
+    table.set_limit(10, 3);
+    table.set_limit(11, 1);
+    let (one, two) = (reserved(table.reserve(pool, lease)), reserved(table.reserve(pool, lease)));
+    assert_eq!((one.slot, two.slot), (100, 102));
+    let three = reserved(table.reserve(pool, lease));
+    assert_eq!(three.slot, 101, "the other process is at its limit");
+    table.release(pool, one, lease);
+    table.release(pool, three, lease);
+    let last = reserved(table.reserve(pool, lease));
+    assert_eq!((last.slot, table.reserve(pool, lease)), (100, Attempt::Full));
+    // Whoever waits is not handed a slot that has done its last request.
+    let ticket = table.enqueue(pool, lease).unwrap();
+    table.release(pool, last, lease);
+    assert_eq!(table.wait(ticket, lease, NOW), Waited::TimedOut);
+    assert_eq!(table.slot(100).state, SlotState::Free);
+    table.set_limit(10, 0);
+    table.dispatch(pool);
+    assert_eq!(granted(table.wait(ticket, lease, SOON)).slot, 100);
+    // A new process begins without.
+    table.set_limit(10, 1);
+    table.set_process(10, ProcessState::Starting, 4712, 43);
+    table.set_process(10, ProcessState::Ready, 4712, 43);
+    let again = reserved(table.reserve(pool, lease));
+    assert_eq!(again.slot, 101);
+}

@@ -133,7 +133,8 @@ fn daemons_of_a_killed_supervisor_serve_until_their_successors_are_ready() {
     assert!(actions.contains(&Action::Kill { daemon: old, signal: libc::SIGTERM }));
     let actions = stage.pass(5_000);
     assert!(actions.contains(&Action::Kill { daemon: old, signal: libc::SIGKILL }));
-    let actions = stage.feed(Event::Exited { daemon: old, exit: None, served: 1, busy: 1 });
+    let actions = stage
+        .feed(Event::Exited { daemon: old, end: End { served: 1, busy: 1, ..End::default() } });
     assert!(actions.contains(&Action::ClearSlot { slot: 12 }));
     let question = stage.open("g", "a");
     assert!(question.contains(&Action::AnswerPool { child: ChildId(1), sequence: 7, pool: 3 }));
@@ -156,16 +157,27 @@ fn whatever_happens_in_whatever_order_the_books_stay_right() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 33) % below
     };
-    let groups = [preloading("g", 3, &["", "b"]), Group { processes_max: 4, ..group("", 1, 3) }];
+    let limited = Group {
+        maximum_requests: 100,
+        maximum_requests_jitter: 50,
+        request_timeout: 1,
+        interrupt_timeout: 1,
+        deadlock_timeout: 60,
+        restart_interval: 300,
+        idle_timeout: 100,
+        resident_memory_limit: 190,
+        ..preloading("g", 3, &["", "b"])
+    };
+    let groups = [limited, Group { processes_max: 4, processes_cap: 5, ..group("", 1, 3) }];
     let mut stage = Stage::configured(3, &groups);
     let mut generation = 1;
-    for _ in 0..20_000 {
+    for _ in 0..8_000 {
         let ids: Vec<_> = stage.living.keys().copied().collect();
         let some = usize::try_from(random(ids.len().max(1) as u64)).unwrap();
         let daemon = ids.get(some).copied().unwrap_or(DaemonId(0));
         let slot = u32::try_from(random(40)).unwrap();
         let small = u32::try_from(random(4)).unwrap();
-        match random(14) {
+        match random(17) {
             0 => _ = stage.hello(daemon),
             1 | 2 => _ = stage.ready(daemon),
             3 => _ = stage.feed(Event::Ready { daemon, loaded: false }),
@@ -182,6 +194,13 @@ fn whatever_happens_in_whatever_order_the_books_stay_right() {
                 stage.feed(Event::GenerationEnded(generation - 1));
             }
             12 => _ = stage.busy.insert(slot),
+            13 => _ = stage.feed(Event::Alive(daemon)),
+            14 => _ = stage.feed(Event::Served { daemon, requests: random(120) }),
+            15 => {
+                let slots = vec![(random(3), small == 0), (1, true), (0, false)];
+                let sight = Sight { slots, resident: random(200) };
+                stage.feed(Event::Seen { daemon, sight });
+            }
             _ => {
                 stage.busy.remove(&slot);
                 stage.pass(random(2_000));
@@ -193,7 +212,7 @@ fn whatever_happens_in_whatever_order_the_books_stay_right() {
         assert!(ranges.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
     }
     stage.busy.clear();
-    for _ in 0..100 {
+    for _ in 0..30 {
         stage.settle();
         for id in stage.in_state(ProcessState::Stopping) {
             stage.exit(id, Exit::Status(0));

@@ -158,7 +158,8 @@ fn everything_stops_and_what_does_not_is_killed() {
     assert_eq!(stopped(&actions).len(), 3);
     assert!(actions.contains(&Action::PoolState { pool: 0, state: PoolState::Failed }));
     stage.exit(ready[0], Exit::Status(0));
-    let actions = stage.pass(1_000);
+    let actions = stage.pass(1_100);
+    assert!(actions.contains(&Action::Kill { daemon: loading, signal: libc::SIGQUIT }));
     assert!(actions.contains(&Action::Kill { daemon: loading, signal: libc::SIGKILL }));
     stage.kill(loading);
     let actions = stage.pass(4_000);
