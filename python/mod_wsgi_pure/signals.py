@@ -8,9 +8,15 @@ import functools
 import os
 import signal
 import threading
+import time
 import traceback
 
 from mod_wsgi_pure import api, log, records, sockets
+
+try:
+    import __pypy__
+except ImportError:
+    __pypy__ = None
 
 _RECYCLE = {
     signal.SIGTERM: "shutdown_signal",
@@ -66,7 +72,13 @@ def _watch_forks():
             signal.pthread_sigmask(signal.SIG_SETMASK, local.mask)
 
     def after_in_child():
+        if __pypy__ is not None:
+            # Else it leaves signals to the thread that was the main one before.
+            __pypy__.thread.signals_enabled.__enter__()
         signal.set_wakeup_fd(-1)
+        if not can_mask:
+            # One that has come already is answered now, while there is an answer.
+            time.sleep(0)
         for number in _ALL:
             _set_handler(number, signal.SIG_DFL)
         _set_handler(signal.SIGINT, signal.default_int_handler)
