@@ -28,13 +28,14 @@ MPM_TESTS := environ faults groups karrigell lifecycle load streaming
 all: deps ## Build the module with its supervisor and worker, in build/module
 	$(CARGO) build --release --workspace
 	@rm -rf $(MODULE)
-	@mkdir -p $(MODULE)/mod_wsgi/mod_wsgi
+	@mkdir -p $(MODULE)/mod_wsgi/mod_wsgi $(MODULE)/mod_wsgi/mod_wsgi_pure
 	@install -m 755 $(TARGET)/release/libmod_wsgi.so $(MODULE)/mod_wsgi.so
 	@install -m 755 $(TARGET)/release/wsgi-supervisor $(MODULE)/mod_wsgi/
 	@install -m 755 $(TARGET)/release/lib_mod_wsgi_worker.so \
 	    $(MODULE)/mod_wsgi/_mod_wsgi_worker.abi3.so
 	@install -m 644 python/boot.py $(MODULE)/mod_wsgi/
 	@install -m 644 python/mod_wsgi/*.py $(MODULE)/mod_wsgi/mod_wsgi/
+	@install -m 644 python/mod_wsgi_pure/*.py $(MODULE)/mod_wsgi/mod_wsgi_pure/
 	@echo "built $(MODULE)/mod_wsgi.so"
 
 run: all ## Serve the example on a loopback port (APP=file.py PYTHON=venv: your own)

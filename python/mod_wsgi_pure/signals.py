@@ -8,7 +8,6 @@ import functools
 import os
 import signal
 import threading
-import time
 import traceback
 
 from mod_wsgi_pure import api, log, records, sockets
@@ -26,6 +25,15 @@ _RECYCLE = {
 _EVENTS = {signal.SIGHUP: "SIGHUP", signal.SIGUSR2: "SIGUSR2"}
 _ALL = list(_RECYCLE) + list(_EVENTS)
 _set_handler = signal.signal
+
+if hasattr(signal, "pthread_sigmask"):
+    def _block(numbers):
+        return signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+
+    def _restore(mask):
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+else:
+    from mod_wsgi_pure.libc import block_signals as _block, restore_signals as _restore
 
 
 def install(recycle):
@@ -58,27 +66,21 @@ def install(recycle):
 
 
 def _watch_forks():
-    """Makes a process that the application forks an ordinary one. Where Python
-    can, signals wait until then: it forgets those between fork and now."""
+    """Makes a process that the application forks an ordinary one. Its signals
+    wait until then: Python forgets those that come between fork and now."""
     local = threading.local()
-    can_mask = hasattr(signal, "pthread_sigmask")
 
     def before():
-        if can_mask:
-            local.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+        local.mask = _block(_ALL)
 
     def unmask():
-        if can_mask:
-            signal.pthread_sigmask(signal.SIG_SETMASK, local.mask)
+        _restore(local.mask)
 
     def after_in_child():
         if __pypy__ is not None:
             # Else it leaves signals to the thread that was the main one before.
             __pypy__.thread.signals_enabled.__enter__()
         signal.set_wakeup_fd(-1)
-        if not can_mask:
-            # One that has come already is answered now, while there is an answer.
-            time.sleep(0)
         for number in _ALL:
             _set_handler(number, signal.SIG_DFL)
         _set_handler(signal.SIGINT, signal.default_int_handler)

@@ -14,7 +14,7 @@ from mod_wsgi_pure import native
 
 _CAN_PASS = hasattr(socket.socket, "recvmsg")
 if not _CAN_PASS:
-    from mod_wsgi_pure import ancillary
+    from mod_wsgi_pure import libc
 
 
 class WouldBlock(Exception):
@@ -65,7 +65,7 @@ def send(sock, data):
 def receive_descriptors(sock, size):
     """A datagram and the descriptors that came with it."""
     if not _CAN_PASS:
-        return _persist(ancillary.receive, sock.fileno(), size)
+        return _persist(libc.receive, sock.fileno(), size)
     data, messages, _, _ = sock.recvmsg(size, socket.CMSG_SPACE(16), socket.MSG_DONTWAIT)
     found = array.array("i")
     for level, kind, content in messages:
@@ -80,5 +80,5 @@ def send_descriptor(sock, data, descriptor):
         rights = array.array("i", [descriptor]).tobytes()
         sent = sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     else:
-        sent = _persist(ancillary.send, sock.fileno(), data, descriptor)
+        sent = _persist(libc.send, sock.fileno(), data, descriptor)
     send(sock, data[sent:])

@@ -1,4 +1,4 @@
-"""``recvmsg`` and ``sendmsg`` of Linux's C library, for Python 2, which has neither.
+"""Calls of Linux's C library, for Python 2, which has none of them.
 
 The structures are those of Linux; elsewhere Python 2 can't be served.
 """
@@ -11,6 +11,8 @@ from ctypes import POINTER, c_char, c_int, c_size_t, c_uint, c_void_p
 _SCM_RIGHTS = 1
 _MSG_CMSG_CLOEXEC = 0x40000000
 _ROOM = 4
+_SIG_SETMASK = 2
+_MASK_SIZE = 128
 
 
 class _Vector(ctypes.Structure):
@@ -72,3 +74,18 @@ def send(descriptor, data, passed):
     message = _message(buffer, control)
     message.control_length = ctypes.sizeof(_Control) - (_ROOM - 2) * ctypes.sizeof(c_int)
     return _checked(_library.sendmsg(descriptor, message, 0))
+
+
+def block_signals(numbers):
+    """Keeps signals from the calling thread; returns what to give ``restore_signals``."""
+    mask, before = (c_char * _MASK_SIZE)(), (c_char * _MASK_SIZE)()
+    _library.pthread_sigmask(_SIG_SETMASK, None, before)
+    ctypes.memmove(mask, before, _MASK_SIZE)
+    for number in numbers:
+        _library.sigaddset(mask, number)
+    _library.pthread_sigmask(_SIG_SETMASK, mask, None)
+    return before
+
+
+def restore_signals(mask):
+    _library.pthread_sigmask(_SIG_SETMASK, mask, None)
