@@ -60,6 +60,10 @@ test: all $(VENV)/ready ## Run every test: units, then a real httpd under each M
 test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|worker|prefork)
 	$(HTTPD_TESTS) $(FILTER)
 
+test-worker: all ## Run the workers' tests without httpd (PYTHON=interpreter WORKER=pure)
+	cd python/tests && WORKER_DIR=$(CURDIR)/$(MODULE)/mod_wsgi PYTHON=$(or $(PYTHON),$(MOD_WSGI_PYTHON)) \
+	    $(MOD_WSGI_PYTHON) -m unittest test_worker test_pure
+
 check: deps ## Check style, lints, generated pages and the direction of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -86,4 +90,4 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall test test-httpd check bench deps clean help
+.PHONY: all run install uninstall test test-httpd test-worker check bench deps clean help

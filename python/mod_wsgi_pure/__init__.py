@@ -8,7 +8,7 @@ module; and a reference for whoever wants to read how a worker works::
                       the application's view   -> api
 
 It speaks the protocol of docs/protocol.md, like the native worker, and behaves
-like it but for what docs/pure.md lists. Nothing outside of Python's standard
+like it but for what README.md lists. Nothing outside of Python's standard
 library is used, and no syntax that Python 2.7 lacks.
 
 *Runs in:* daemon.

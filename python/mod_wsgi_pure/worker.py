@@ -65,6 +65,7 @@ class Worker(object):
             if self._offer is not None:
                 self._offer[0].close()
             self._offer, self.was_given = (sock, epoch), True
+            self.is_waiting = False
             self._offered.notify()
 
     def run(self):
@@ -93,7 +94,6 @@ class Worker(object):
             while self._offer is None:
                 self.is_waiting = True
                 self._offered.wait()
-            self.is_waiting = False
             (sock, epoch), self._offer = self._offer, None
         return sock, epoch
 

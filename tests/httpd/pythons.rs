@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::harness::{Config, Request, Server, settings};
 use crate::{ours_only, skip};
@@ -41,6 +42,9 @@ impl Python {
 
 /// pyenv's Pythons and PyPy, as far as they are there.
 pub(super) fn pythons() -> Vec<Python> {
+    // Tests that begin at the same moment would copy the same.
+    static COPYING: Mutex<()> = Mutex::new(());
+    let _copying = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
     let versions = std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv/versions"));
     let mut found = Vec::new();
     for entry in versions.and_then(|path| std::fs::read_dir(path).ok()).into_iter().flatten() {
