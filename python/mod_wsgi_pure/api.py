@@ -153,7 +153,7 @@ def publish(start):
     module.process_group = start["process_group"]
     module.application_group = start["application_group"]
     module.maximum_processes = start["processes"]
-    module.threads_per_process = max(start["threads"], 1)
+    module.threads_per_process = start["threads"]
     sys.modules["mod_wsgi"] = module
     apache = type(sys)("apache", "What applications can know of Apache httpd.")
     apache.version = version(start["apache_version"])

@@ -14,19 +14,15 @@ from mod_wsgi_pure import (
 from mod_wsgi_pure.link import Broken, Link
 from mod_wsgi_pure.worker import Worker
 
-try:
-    import faulthandler
-except ImportError:
-    faulthandler = None  # Python 2
-
 # Seconds after which the main thread looks round when nothing happens.
 _TICK = 1.0
 
 
 def run(descriptor):
     """Serves until the supervisor says stop. Does not return."""
-    if faulthandler is not None:
-        faulthandler.enable(file=2)
+    if signals.faulthandler is not None:
+        signals.faulthandler.enable(file=2)
+    signals.show_stacks_on_quit()
     link = Link(descriptor)
     start = link.introduce()
     if start["display_name"]:
@@ -34,11 +30,13 @@ def run(descriptor):
     log.link = link
     daemon = Daemon(link, start)
     daemon.prepare()
-    if daemon.accept_channels():
-        loaded = [script.find(path) is not None for path in daemon.preload()]
-        link.send(records.READY, loaded=all(loaded))
-    reason = daemon.wait_for_stop()
-    daemon.drain()
+    try:
+        if daemon.accept_channels():
+            link.send(records.READY, loaded=daemon.preload())
+        reason = daemon.wait_for_stop()
+        daemon.drain()
+    except SystemExit:  # of a process without worker threads
+        reason = "shutdown_signal"
     _stop(reason)
 
 
@@ -46,8 +44,8 @@ class Daemon(object):
     def __init__(self, link, start):
         self._link, self._start = link, start
         self._workers = [
-            Worker(number, link, start) for number in range(max(start["threads"], 1))]
-        self._awoken, self._reason = None, None
+            Worker(number, link, start) for number in range(start["threads"])]
+        self._awoken, self._looked = None, time.time()
 
     def prepare(self):
         """Makes the process what the configuration wants, and starts its threads."""
@@ -59,7 +57,9 @@ class Daemon(object):
             _set_locale(start["locale"])
         if start["switch_interval"] > 0 and hasattr(sys, "setswitchinterval"):
             sys.setswitchinterval(start["switch_interval"])
-        self._awoken = signals.install(self._recycle)
+        self._awoken = signals.install(self._link.recycle)
+        if self._link.is_service:
+            signals.serve_for_ever()
         if start["restrict_signal"]:
             signals.restrict()
         _set_stack_size(start["stack_size"])
@@ -71,13 +71,20 @@ class Daemon(object):
         threading.stack_size(0)
 
     def preload(self):
-        """The scripts to load before Ready, as bytes."""
-        return [native.encode_path(path) for path in self._start["preload"]]
+        """Loads the scripts that Start names; false if one failed. One that is gone
+        is no failure unless it is the first: it may have served another site."""
+        loaded = True
+        for index, path in enumerate(self._start["preload"]):
+            if index and not os.path.exists(path):
+                log.write(records.WARNING, "MWR3015: script %s is gone and was not loaded" % path)
+            elif script.find(native.encode_path(path)) is None:
+                loaded = False
+        return loaded
 
     def accept_channels(self):
         """Serves the supervisor until each thread was given a channel; false if
         the process shall end."""
-        while self._reason is None:
+        while self._link.stop is None:
             if all(worker.was_given for worker in self._workers):
                 return True
             self._step()
@@ -85,19 +92,18 @@ class Daemon(object):
 
     def wait_for_stop(self):
         """Serves the supervisor until it says stop; returns the reason."""
-        while self._reason is None:
+        while self._link.stop is None:
             self._step()
-        return self._reason
+            if not 0 <= time.time() - self._looked < _TICK:
+                self._looked = time.time()
+                if script.have_changed():
+                    self._link.recycle("script_reload")
+        return self._link.stop
 
     def drain(self):
         """Waits until no request runs."""
         while any(worker.is_busy for worker in self._workers):
             time.sleep(0.01)
-
-    def _recycle(self, reason):
-        """Asks the supervisor for a successor; without a supervisor, stops."""
-        if not self._link.send(records.RECYCLE, reason=reason):
-            self._reason = self._reason or reason
 
     def _step(self):
         """Waits for signals or messages, and receives what has come."""
@@ -112,7 +118,7 @@ class Daemon(object):
             self._receive()
         if self._link.is_gone and all(
                 worker.is_waiting and not worker.is_busy for worker in self._workers):
-            self._reason = self._reason or "shutdown_signal"
+            self._link.stop = self._link.stop or "shutdown_signal"
 
     def _receive(self):
         try:
@@ -134,7 +140,12 @@ class Daemon(object):
                       "without a descriptor, or for a thread that does not exist; it was ignored"
                       % (values["epoch"], values["thread"]))
         elif record is records.STOP:
-            self._reason = self._reason or values["reason"]
+            self._link.stop = self._link.stop or values["reason"]
+        elif record is records.PROBE:
+            self._link.send(records.ALIVE)
+        elif record is records.INTERRUPT:
+            if values["thread"] < len(self._workers):
+                self._workers[values["thread"]].interrupt(values["age"], values["raise"])
         else:
             log.write(records.ERROR, "MWR3003: the supervisor sent a message that this worker "
                       "does not know; it was ignored")

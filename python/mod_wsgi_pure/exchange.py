@@ -14,9 +14,9 @@ _PATHS = (b"SCRIPT_FILENAME", b"DOCUMENT_ROOT")
 
 
 class Exchange(object):
-    def __init__(self, channel, request, constants):
+    def __init__(self, channel, request, constants, limit):
         self.channel, self._request = channel, request
-        self._constants = constants
+        self._constants, self._limit = constants, limit
         path = request["handler_script"] or request["script"]
         self._path, self._script = path, native.path(path)
         self._ended = False
@@ -29,12 +29,17 @@ class Exchange(object):
         log.set_destination(self)
         environ = self._environ(began)
         is_head = environ.get("REQUEST_METHOD") == "HEAD"
-        api.begin_request(environ.get("mod_wsgi.request_id"))
+        request_id = environ.get("mod_wsgi.request_id")
+        api.begin_request(request_id)
+        self._limit.begin(request_id)
         try:
-            self._respond(environ)
+            try:
+                self._respond(environ)
+            finally:
+                self._limit.end()
         except BaseException:
             self._report()
-        api.end_request(environ.get("mod_wsgi.request_id"))
+        api.end_request(request_id)
         streams.end_lines()
         self._errors.flush()
         log.set_destination(None)
@@ -111,9 +116,11 @@ class Exchange(object):
 
     def _application(self):
         """The callable; None if there is none, which was logged."""
-        found = script.find(self._path)
+        found = script.find(self._path, self._request["reloads"])
         if found is None:
             return None
+        if self._request["reloads"]:
+            script.ask(self._path, self._request["script"])
         name = "handle_request"
         if not self._request["handler_script"]:
             name = native.latin1(self._request["callable_object"])

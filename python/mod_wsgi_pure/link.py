@@ -28,6 +28,11 @@ class Link(object):
         self.process = os.getpid()
         self.log_level = records.DEBUG
         self.is_gone = False
+        # True in a process without worker threads.
+        self.is_service = False
+        # Why the process ends; None as long as it does not.
+        self.stop = None
+        self._preloaded = ()
 
     def is_forked(self):
         """True in a process that the application forked: it has no part in the link."""
@@ -45,6 +50,7 @@ class Link(object):
         if record is not records.START:
             raise Broken("got %s instead of the start message" % record.name)
         self.log_level = start["log_level"]
+        self.is_service, self._preloaded = start["threads"] == 0, start["preload"]
         return start
 
     def receive(self):
@@ -75,6 +81,16 @@ class Link(object):
         except (OSError, socket.error, sockets.WouldBlock):
             return False
         return True
+
+    def recycle(self, reason):
+        """Asks the supervisor for a successor; without a supervisor, stops."""
+        if not self.send(records.RECYCLE, reason=reason):
+            self.stop = self.stop or reason
+
+    def loaded(self, script):
+        """Says that a script was loaded for a request."""
+        if script not in self._preloaded:
+            self.send(records.LOADED, script=script)
 
     def log(self, level, data):
         """Logs outside of any request. Levels that nobody logs count as done."""

@@ -140,7 +140,8 @@ _REASON = Bytes(MAX_REASON)
 _HEADER_NAME = Bytes(MAX_HEADER_NAME)
 _HEADER_VALUE = Bytes(MAX_HEADER_VALUE)
 
-REQUEST = Request("REQUEST", 1, limit=MAX_RECORD, flags=1)
+FLAG_BODY, FLAG_NO_RELOAD = 1, 2
+REQUEST = Request("REQUEST", 1, limit=MAX_RECORD, flags=FLAG_BODY | FLAG_NO_RELOAD)
 BODY = Record("BODY", 2, [("bytes", REST)], MAX_DATA)
 BODY_END = Record("BODY_END", 3, [("status", U16)], MAX_SMALL)
 CANCEL = Record("CANCEL", 4, limit=0)
@@ -163,6 +164,8 @@ START = Record("Start", 1, [
 SEAT = [("thread", U32), ("epoch", U32)]
 GIVEN = Record("Channel", 2, SEAT)
 STOP = Record("Stop", 3, [("reason", TEXT)])
+PROBE = Record("Probe", 4)
+INTERRUPT = Record("Interrupt", 5, [("thread", U32), ("age", U32), ("raise", BOOL)])
 HELLO = Record("Hello", 65, [
     ("version", U32), ("worker", TEXT), ("python_version", TEXT), ("executable", TEXT)])
 READY = Record("Ready", 66, [("loaded", BOOL)])
@@ -170,11 +173,14 @@ CHANNEL_READY = Record("ChannelReady", 67, SEAT)
 CHANNEL_LOST = Record("ChannelLost", 68, SEAT)
 MESSAGE = Log("Log", 69, [("level", U8), ("text", TEXT)])
 RECYCLE = Record("Recycle", 70, [("reason", TEXT)])
+LOADED = Record("Loaded", 71, [("script", PATH)])
+ALIVE = Record("Alive", 72)
 
 CHANNEL = dict((record.kind, record) for record in (
     REQUEST, BODY, BODY_END, CANCEL, DEMAND, HEAD_RECORD, DATA, FILE, LOG, END))
 LINK = dict((record.kind, record) for record in (
-    START, GIVEN, STOP, HELLO, READY, CHANNEL_READY, CHANNEL_LOST, MESSAGE, RECYCLE))
+    START, GIVEN, STOP, PROBE, INTERRUPT, HELLO, READY, CHANNEL_READY, CHANNEL_LOST, MESSAGE,
+    RECYCLE, LOADED, ALIVE))
 
 
 def head(data, records=CHANNEL):

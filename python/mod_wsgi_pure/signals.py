@@ -7,11 +7,16 @@ import fcntl
 import functools
 import os
 import signal
+import sys
 import threading
 import traceback
 
 from mod_wsgi_pure import api, log, records, sockets
 
+try:
+    import faulthandler
+except ImportError:
+    faulthandler = None  # Python 2
 try:
     import __pypy__
 except ImportError:
@@ -21,6 +26,7 @@ _RECYCLE = {
     signal.SIGTERM: "shutdown_signal",
     signal.SIGINT: "shutdown_signal",
     signal.SIGUSR1: "graceful_signal",
+    signal.SIGXCPU: "cpu_time_limit",
 }
 _EVENTS = {signal.SIGHUP: "SIGHUP", signal.SIGUSR2: "SIGUSR2"}
 _ALL = list(_RECYCLE) + list(_EVENTS)
@@ -65,6 +71,27 @@ def install(recycle):
     return awoken
 
 
+def serve_for_ever():
+    """Lets SIGTERM end a script that runs as long as its process."""
+    def leave(number, frame):
+        raise SystemExit(0)
+
+    _set_handler(signal.SIGTERM, leave)
+
+
+def show_stacks_on_quit():
+    """The supervisor asks for the stacks of all threads before it kills the process."""
+    if faulthandler is not None:
+        faulthandler.register(signal.SIGQUIT, file=2, all_threads=True, chain=False)
+        return
+
+    def show(number, frame):
+        for thread, frame in sys._current_frames().items():
+            os.write(2, "Thread %d:\n%s" % (thread, "".join(traceback.format_stack(frame))))
+
+    _set_handler(signal.SIGQUIT, show)
+
+
 def _watch_forks():
     """Makes a process that the application forks an ordinary one. Its signals
     wait until then: Python forgets those that come between fork and now."""
@@ -83,6 +110,8 @@ def _watch_forks():
         signal.set_wakeup_fd(-1)
         for number in _ALL:
             _set_handler(number, signal.SIG_DFL)
+        if faulthandler is not None:
+            faulthandler.unregister(signal.SIGQUIT)
         _set_handler(signal.SIGINT, signal.default_int_handler)
         unmask()
 

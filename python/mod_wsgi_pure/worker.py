@@ -10,6 +10,7 @@ from mod_wsgi_pure import api, log, records
 from mod_wsgi_pure.body import Body
 from mod_wsgi_pure.exchange import Exchange
 from mod_wsgi_pure.inbox import Lost
+from mod_wsgi_pure.limit import Limit
 from mod_wsgi_pure.reply import Reply
 
 
@@ -28,7 +29,8 @@ class Channel(object):
             self.body.finish()
             request, flags = self.body.inbox.request()
             self.reply.start()
-            self.body.start(bool(flags & 1))
+            self.body.start(bool(flags & records.FLAG_BODY))
+            request["reloads"] = not flags & records.FLAG_NO_RELOAD
         return request
 
     def close(self):
@@ -45,6 +47,7 @@ class Worker(object):
         self.number, self._link = number, link
         self._offer, self._offered = None, threading.Condition()
         self.was_given = self.is_busy = self.is_waiting = False
+        self._limit = Limit(number)
         self._constants = {
             "wsgi.version": (1, 0),
             "wsgi.multithread": start["threads"] != 1,
@@ -67,6 +70,10 @@ class Worker(object):
             self._offer, self.was_given = (sock, epoch), True
             self.is_waiting = False
             self._offered.notify()
+
+    def interrupt(self, age, raises):
+        """See ``Limit.interrupt``."""
+        self._limit.interrupt(age, raises)
 
     def run(self):
         """Serves as long as the process lives."""
@@ -102,4 +109,4 @@ class Worker(object):
             self.is_busy = False
             request = channel.next()
             self.is_busy = True
-            Exchange(channel, request, self._constants).run()
+            Exchange(channel, request, self._constants, self._limit).run()
