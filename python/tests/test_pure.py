@@ -69,7 +69,8 @@ def fields(record, flags, values):
     """The lines of a vector."""
     lines = [("record", record.name.encode("ascii"))]
     if record is records.REQUEST:
-        lines += [("body", b"true" if flags else b"false")]
+        lines += [("body", b"true" if flags & records.FLAG_BODY else b"false")]
+        lines += [("no_reload", b"true")] if flags & records.FLAG_NO_RELOAD else []
         for key in ("request_start", "queue_start"):
             lines.append((key, str(values[key]).encode("ascii")))
         lines += [(key, values[key]) for key in ("script", "handler_script", "callable_object")]
