@@ -4,9 +4,8 @@ A record is read into a dict and written from one. What a table can't say, the
 record's own class does. docs/protocol.md tells what the fields mean.
 """
 
-from mod_wsgi_pure import native
 from mod_wsgi_pure.codec import (
-    BOOL, BYTES, F64, HEAD, PATH, REST, TEXT, U8, U16, U32, U64, Bytes, List, Malformed, Option,
+    BOOL, F64, HEAD, PATH, REST, TEXT, U8, U16, U32, U64, Bytes, List, Malformed, Option,
     Reader)
 from mod_wsgi_pure.names import ENVIRON_NAMES
 

@@ -9,7 +9,7 @@ import time
 
 from mod_wsgi_pure import api, log, native, records
 from mod_wsgi_pure.head import Head
-from mod_wsgi_pure.reply import Gone, NotStarted
+from mod_wsgi_pure.reply import Gone
 
 # Seconds after which a response that is being produced looks whether it is wanted.
 _CURIOSITY = 0.25
