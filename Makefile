@@ -28,13 +28,14 @@ MPM_TESTS := environ faults groups karrigell lifecycle load streaming
 all: deps ## Build the module with its supervisor and worker, in build/module
 	$(CARGO) build --release --workspace
 	@rm -rf $(MODULE)
-	@mkdir -p $(MODULE)/mod_wsgi/mod_wsgi
+	@mkdir -p $(MODULE)/mod_wsgi/mod_wsgi $(MODULE)/mod_wsgi/mod_wsgi_pure
 	@install -m 755 $(TARGET)/release/libmod_wsgi.so $(MODULE)/mod_wsgi.so
 	@install -m 755 $(TARGET)/release/wsgi-supervisor $(MODULE)/mod_wsgi/
 	@install -m 755 $(TARGET)/release/lib_mod_wsgi_worker.so \
 	    $(MODULE)/mod_wsgi/_mod_wsgi_worker.abi3.so
 	@install -m 644 python/boot.py $(MODULE)/mod_wsgi/
 	@install -m 644 python/mod_wsgi/*.py $(MODULE)/mod_wsgi/mod_wsgi/
+	@install -m 644 python/mod_wsgi_pure/*.py $(MODULE)/mod_wsgi/mod_wsgi_pure/
 	@echo "built $(MODULE)/mod_wsgi.so"
 
 run: all ## Serve the example on a loopback port (APP=file.py PYTHON=venv: your own)
@@ -62,6 +63,10 @@ test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
 
+test-worker: all ## Run the workers' tests without httpd (PYTHON=interpreter WORKER=pure)
+	cd python/tests && WORKER_DIR=$(CURDIR)/$(MODULE)/mod_wsgi PYTHON=$(or $(PYTHON),$(MOD_WSGI_PYTHON)) \
+	    $(MOD_WSGI_PYTHON) -m unittest test_worker test_pure
+
 check: deps ## Check style, lints, generated pages and the direction of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -88,4 +93,4 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall test test-httpd chaos check bench deps clean help
+.PHONY: all run install uninstall test test-httpd test-worker chaos check bench deps clean help

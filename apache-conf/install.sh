@@ -27,13 +27,15 @@ if [ -n "$remove" ]; then
     exit 0
 fi
 
-install -d "$target/mod_wsgi/mod_wsgi"
+install -d "$target/mod_wsgi/mod_wsgi" "$target/mod_wsgi/mod_wsgi_pure"
 install -m 644 "$3/mod_wsgi.so" "$target/mod_wsgi.so"
 for file in "$3"/mod_wsgi/*; do
     [ ! -f "$file" ] || install -m 644 "$file" "$target/mod_wsgi/"
 done
 chmod 755 "$target/mod_wsgi/wsgi-supervisor"
-install -m 644 "$3"/mod_wsgi/mod_wsgi/*.py "$target/mod_wsgi/mod_wsgi/"
+for package in mod_wsgi mod_wsgi_pure; do
+    install -m 644 "$3/mod_wsgi/$package"/*.py "$target/mod_wsgi/$package/"
+done
 echo "installed in $target"
 
 if [ -n "$available" ]; then

@@ -13,20 +13,39 @@ def refuse(code, message):
     sys.exit(3)
 
 
+def worker():
+    """The function that serves: the native worker's where there is one, else that
+    of the worker in Python alone."""
+    version = sys.version_info[:2]
+    if version < (2, 7) or (3, 0) <= version < (3, 6):
+        refuse(3040, "%s is Python %s, but applications can be served by 2.7 and from 3.6 on; name "
+               "another interpreter by python-home or WSGIPythonHome"
+               % (sys.executable, sys.version.split()[0]))
+    is_cpython = getattr(getattr(sys, "implementation", None), "name", "") == "cpython"
+    # A build without a GIL loads no module that was built for the others.
+    has_gil = "t" not in getattr(sys, "abiflags", "")
+    wanted = os.environ.get("MOD_WSGI_WORKER", "")
+    if version >= (3, 9) and is_cpython and has_gil and wanted != "pure":
+        import _mod_wsgi_worker
+        from mod_wsgi import _daemon
+        return lambda descriptor: _daemon.run(_mod_wsgi_worker, descriptor)
+    try:
+        from mod_wsgi_pure import daemon
+    except ImportError as error:
+        refuse(3500, "%s lacks a module of its standard library that the worker needs: %s; install "
+               "it, or another Python" % (sys.executable, error))
+    return daemon.run
+
+
 def main():
     directory = os.path.dirname(os.path.abspath(__file__))
     if len(sys.argv) != 2 or not sys.argv[1].isdigit():
         refuse(3041, "boot.py is started by the supervisor, with one descriptor as its argument")
-    if sys.version_info < (3, 9) or sys.implementation.name != "cpython":
-        refuse(3040, "%s is Python %s, but the worker needs CPython 3.9 or later; name another "
-               "interpreter by python-home or WSGIPythonHome"
-               % (sys.executable, sys.version.split()[0]))
     descriptor = int(sys.argv[1])
     # Applications may import mod_wsgi, but nothing else from here.
     sys.path[:] = [directory] + [path for path in sys.path if path != directory]
     try:
-        import _mod_wsgi_worker
-        from mod_wsgi import _daemon
+        serve = worker()
     except ImportError as error:
         refuse(3042, "the worker in %s can't be imported by %s: %s; reinstall the module"
                % (directory, sys.executable, error))
@@ -35,7 +54,7 @@ def main():
     # Processes that the application starts by multiprocessing have nothing to
     # find in this file.
     del globals()["__file__"]
-    _daemon.run(_mod_wsgi_worker, descriptor)
+    serve(descriptor)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
-"""The WSGI application that the worker's tests call; PATH_INFO names the part."""
+"""The WSGI application that the worker's tests call, in any Python; PATH_INFO names
+the part."""
 
+from __future__ import print_function
+
+import contextlib
 import hashlib
 import io
 import logging
@@ -11,6 +15,7 @@ import time
 
 import mod_wsgi
 
+PYTHON_2 = sys.version_info[0] == 2
 closed = []
 kept = {}
 PLAIN = [("Content-Type", "text/plain")]
@@ -67,7 +72,7 @@ def read_error(environ, start_response):
     for _ in range(2):
         try:
             environ["wsgi.input"].read()
-        except OSError as error:
+        except EnvironmentError as error:
             answers.append(error)
     return text(start_response, *answers)
 
@@ -87,7 +92,7 @@ def paced(environ, start_response):
     def pieces():
         for number in range(500):
             time.sleep(0.02)
-            yield b"%d" % number
+            yield str(number).encode()
     return Closing(pieces())
 
 
@@ -177,6 +182,11 @@ def string(environ, start_response):
     return ["text"]
 
 
+def wide(environ, start_response):
+    start_response("200 OK", PLAIN)
+    return [WIDE]
+
+
 def recovers(environ, start_response):
     start_response("200 OK", PLAIN)
     try:
@@ -214,15 +224,24 @@ def delegated(environ, start_response):
     return []
 
 
+def OTHER(text):
+    """The text as the kind of string that is not native."""
+    return text.decode() if isinstance(text, bytes) else text.encode()
+
+
+# More than latin-1, or, where strings are bytes, no string.
+WIDE = b"200 \xe2\x82\xac".decode("utf-8")
+
+
 def validation(environ, start_response):
     answers = []
     for status, headers in [
-            (b"200 OK", []), ("200", []), ("99 x", []), ("1000 x", []), ("200OK", []), ("", []),
-            ("200 a\tb", []), ("200 \u20ac", []), ("200 OK", ()), ("200 OK", [["a", "b"]]),
-            ("200 OK", [("a", "b", "c")]), ("200 OK", [(b"a", "b")]), ("200 OK", [("a", b"b")]),
+            (OTHER("200 OK"), []), ("200", []), ("99 x", []), ("1000 x", []), ("200OK", []), ("", []),
+            ("200 a\tb", []), (WIDE, []), ("200 OK", ()), ("200 OK", [["a", "b"]]),
+            ("200 OK", [("a", "b", "c")]), ("200 OK", [(OTHER("a"), "b")]), ("200 OK", [("a", OTHER("b"))]),
             ("200 OK", [("", "b")]), ("200 OK", [("a b", "c")]), ("200 OK", [("a:b", "c")]),
             ("200 OK", [("a\n", "c")]), ("200 OK", [("a", "b\r\nc")]), ("200 OK", [("a", "b\0")]),
-            ("200 OK", [("a", "\u20ac")]), ("200 OK", [("a", "\xe9")]),
+            ("200 OK", [("a", WIDE)]), ("200 OK", [("a", "\xe9")]),
             ("200 OK", [("Content-Length", "+5")]), ("200 OK", [("Content-Length", "")]),
             ("200 OK", [("Content-Length", "5"), ("content-length", "6")])]:
         try:
@@ -251,10 +270,10 @@ def repeated(environ, start_response):
 def logs(environ, start_response):
     errors = environ["wsgi.errors"]
     errors.write("first\nsec")
-    errors.write("ond \u20ac\nlast")
+    errors.write(b"ond \xe2\x82\xac\nlast".decode("utf-8"))
     print("printed")
     print("to stderr", file=sys.stderr)
-    sys.stdout.buffer.write(b"bytes\n")
+    getattr(sys.stdout, "buffer", sys.stdout).write(b"bytes\n")
     thread = threading.Thread(target=lambda: print("from a thread"))
     thread.start()
     thread.join()
@@ -335,7 +354,7 @@ def restricted(environ, start_response):
 
 def forks(environ, start_response):
     import multiprocessing
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing if PYTHON_2 else multiprocessing.get_context("fork")
     process = context.Process(target=time.sleep, args=(60,))
     process.start()
     process.terminate()
@@ -348,8 +367,8 @@ def forks(environ, start_response):
 
 def spawns(environ, start_response):
     import multiprocessing
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
+    context = multiprocessing if PYTHON_2 else multiprocessing.get_context("spawn")
+    with contextlib.closing(context.Pool(1)) as pool:
         return text(start_response, pool.map(abs, [-1, -2]))
 
 

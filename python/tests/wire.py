@@ -289,4 +289,11 @@ class Daemon:
 
 def settings():
     """Interpreter and directory under test."""
+    if "WORKER" in os.environ:
+        os.environ["MOD_WSGI_WORKER"] = os.environ["WORKER"]
     return os.environ.get("PYTHON", sys.executable), os.environ["WORKER_DIR"]
+
+
+def is_python_2(python):
+    """True if strings are bytes there."""
+    return subprocess.call([python, "-c", "import sys; sys.exit(sys.version_info[0])"]) == 2

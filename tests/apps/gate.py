@@ -2,7 +2,11 @@
 
 import os
 import socket
-from urllib.parse import parse_qs
+
+try:
+    from urllib.parse import parse_qs
+except ImportError:  # Python 2
+    from urlparse import parse_qs
 
 
 class Gate:

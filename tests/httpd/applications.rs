@@ -1,11 +1,11 @@
-//! Applications as people write them: validated, Flask, Django, many Pythons side by side.
+//! Applications as people write them: validated, Flask, Django.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::harness::{Config, Request, Server, settings};
-use crate::{ours_only, skip};
+use crate::skip;
 
 #[test]
 fn the_standard_librarys_validator_is_content() {
@@ -92,70 +92,4 @@ fn flask_serves_its_site() {
 fn django_serves_its_site() {
     let Some(server) = framework("django_site.wsgi") else { skip!("no virtual environment") };
     serves_a_site(&server, "django", "django_site.wsgi");
-}
-
-/// Pythons of pyenv, copied to where httpd's user can read them.
-fn pythons() -> Vec<(String, PathBuf)> {
-    let Some(home) = std::env::var_os("HOME") else { return Vec::new() };
-    let versions = Path::new(&home).join(".pyenv/versions");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(versions).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let mut parts = name.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-        let minor = (parts.next() == Some(3)).then(|| parts.next()).flatten();
-        if minor.is_none_or(|minor| minor < 9) {
-            continue;
-        }
-        let copy = Path::new(COPIES).join(&name);
-        if !copy.join("bin/python3").exists() {
-            std::fs::create_dir_all(&copy).unwrap();
-            let done = Command::new("sh")
-                .args(["-c", COPY, "sh"])
-                .arg(entry.path())
-                .arg(&copy)
-                .status()
-                .unwrap();
-            assert!(done.success(), "copying {name}");
-        }
-        found.push((name, copy));
-    }
-    found.sort();
-    found
-}
-
-/// Leaves out what a server does not need: a tenth of the size remains.
-const COPY: &str = "tar -C \"$1\" --exclude='lib/python3*/test' --exclude='*.a' \
-                    --exclude='lib/python3*/site-packages' --exclude=__pycache__ -cf - bin lib \
-                    | tar -C \"$2\" -xf -";
-
-#[test]
-fn every_python_serves_beside_the_others() {
-    ours_only!("mod_wsgi is linked with one Python");
-    let pythons = pythons();
-    if pythons.is_empty() {
-        skip!("no Python of pyenv's");
-    }
-    let libraries: Vec<_> =
-        pythons.iter().map(|(_, home)| home.join("lib").display().to_string()).collect();
-    // The copies are not where they were built for: their libraries must be found otherwise.
-    let mut config = Config::new().environment("LD_LIBRARY_PATH", &libraries.join(":")).file(
-        "version.wsgi",
-        "import sys
-def application(environ, start_response):
-    start_response('200 OK', [])
-    return [('%d.%d.%d' % sys.version_info[:3]).encode()]
-",
-    );
-    for (version, home) in &pythons {
-        config = config
-            .daemon(version, &format!("python={}/bin/python3 threads=2", home.display()))
-            .line(&format!(
-                "WSGIScriptAlias /{version} {{apps}}/version.wsgi process-group={version}"
-            ));
-    }
-    let server = config.start();
-    for (version, _) in &pythons {
-        assert_eq!(&server.text(&format!("/{version}")), version);
-    }
-    eprintln!("served: {:?}", pythons.iter().map(|(version, _)| version).collect::<Vec<_>>());
 }

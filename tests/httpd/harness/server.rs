@@ -74,7 +74,9 @@ impl Server {
         fs::set_permissions(root.join("scratch"), Permissions::from_mode(0o777)).unwrap();
         copy_folder(&settings.apps, &root.join("apps"));
         for (name, text) in config.files() {
-            fs::write(root.join("apps").join(name), text).unwrap();
+            let path = root.join("apps").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
         }
         let module = reachable_module(&root);
         let port = free_port();
