@@ -12,7 +12,7 @@ use crate::inbox::{Inbox, Lost, length};
 use crate::line::SendDemand;
 
 /// Bytes that httpd may send beyond those that the application waits for.
-const WINDOW: u64 = 256 * 1024;
+const WINDOW: u64 = 1024 * 1024;
 
 /// Least room for which bytes are received where they belong, past the inbox.
 const DIRECT: usize = 8 * 1024;

@@ -12,7 +12,7 @@ use wsgi_proto::codec::{HEAD_LEN, Head};
 use wsgi_sys::socket;
 
 /// Bytes asked for by one receive, and the size that the buffer returns to.
-const SIZE: usize = 64 * 1024;
+const SIZE: usize = 32 * 1024;
 
 /// Why a channel can't be used any longer.
 #[derive(Debug)]

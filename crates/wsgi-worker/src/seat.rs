@@ -26,7 +26,11 @@ pub(crate) struct Seat {
 impl Seat {
     /// Gives the thread a channel. One that it did not take is closed.
     pub(crate) fn give(&self, offer: Offer) {
-        *self.offer.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
+        let mut place = self.offer.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(offer);
+        // From here on the thread has a channel, even before it wakes.
+        self.idle_without_channel.store(false, Ordering::Release);
+        drop(place);
         self.given.store(true, Ordering::Release);
         self.offered.notify_one();
     }
