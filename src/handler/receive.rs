@@ -29,7 +29,7 @@ const LARGE: usize = 256 * 1024;
 /// Pieces of the body that are passed on together.
 const PIECES: usize = 32;
 
-/// How often the clock and the client are looked at while a spool is emptied.
+/// How often the clock and the client are looked at while something else is waited for.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How long a worker has to come to its END after the client left. Then its
@@ -95,6 +95,7 @@ impl<'x> Receiver<'x> {
         response: &mut Response<'_>,
     ) -> Result<End, Problem> {
         loop {
+            self.finish_record(upload)?;
             self.receive(response)?;
             if let Progress::Ended(end) = self.consume(upload, response)? {
                 if self.start != self.end || !self.descriptors.is_empty() {
@@ -106,6 +107,26 @@ impl<'x> Receiver<'x> {
                 return Ok(end);
             }
         }
+    }
+
+    /// Sends the rest of a BODY record that the channel did not take at once: the worker
+    /// may wait for it. It may as well have begun to answer, so the first thing to read
+    /// ends this.
+    fn finish_record(&mut self, upload: &mut Upload<'_>) -> Result<(), Problem> {
+        while upload.is_unsent() {
+            let channel = self.slot.channel().socket();
+            let (readable, writable) = socket::wait_either(channel, TICK)?;
+            if writable {
+                upload.try_flush(channel)?;
+            }
+            if readable {
+                break;
+            }
+            if !writable {
+                self.tick()?;
+            }
+        }
+        Ok(())
     }
 
     /// One successful receive. The socket's receive timeout is a tick, at which the

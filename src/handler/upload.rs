@@ -104,8 +104,16 @@ impl<'r> Upload<'r> {
         Ok(())
     }
 
+    /// Whether a record is begun that the channel did not take as a whole.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.sent < self.framed.len()
+    }
+
     /// Sends what the channel takes at once; true if that was all.
-    fn try_flush(&mut self, channel: BorrowedFd<'_>) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// The channel failed.
+    pub(super) fn try_flush(&mut self, channel: BorrowedFd<'_>) -> io::Result<bool> {
         while self.sent < self.framed.len() {
             let parts = [io::IoSlice::new(&self.framed[self.sent..])];
             match socket::send(channel, &parts, &[], false) {

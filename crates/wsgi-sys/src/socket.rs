@@ -245,6 +245,16 @@ pub fn wait_readable(
     Ok(polled.iter().map(|fd| fd.revents().is_none_or(|events| !events.is_empty())).collect())
 }
 
+/// Waits until a socket can be read (or is hung up or in error) or written: which of
+/// both. Neither when the timeout has passed.
+pub fn wait_either(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<(bool, bool)> {
+    let mut polled = [PollFd::new(socket, PollFlags::POLLIN | PollFlags::POLLOUT)];
+    retry(|| nix::poll::ppoll(&mut polled, Some(TimeSpec::from_duration(timeout)), None))?;
+    let events = polled[0].revents().unwrap_or(PollFlags::all());
+    let writable = events.contains(PollFlags::POLLOUT);
+    Ok((!(events - PollFlags::POLLOUT).is_empty(), writable))
+}
+
 fn waiting(wait: bool) -> MsgFlags {
     if wait { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT }
 }
@@ -263,6 +273,20 @@ fn retry<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_full_socket_can_be_read_or_not_but_never_written() {
+        let (one, other) = stream_pair().unwrap();
+        let second = Duration::from_secs(1);
+        assert_eq!(wait_either(one.as_fd(), second).unwrap(), (false, true));
+        let piece = [0; 65536];
+        while send(one.as_fd(), &[IoSlice::new(&piece)], &[], false).is_ok() {}
+        assert_eq!(wait_either(one.as_fd(), Duration::ZERO).unwrap(), (false, false));
+        send(other.as_fd(), &[IoSlice::new(b"x")], &[], false).unwrap();
+        assert_eq!(wait_either(one.as_fd(), second).unwrap(), (true, false));
+        drop(other);
+        assert!(wait_either(one.as_fd(), second).unwrap().0);
+    }
     use std::fs::File;
     use std::io::{IoSlice, Read};
 
