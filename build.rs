@@ -32,7 +32,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_allow_options",
     "ap_auth_type",
     "ap_map_http_request_error",
-    "ap_hook_(check_config|child_init|end_generation|handler|post_config|translate_name)",
+    "ap_hook_(check_access|check_config|child_init|end_generation|handler|post_config|translate_name)",
     "ap_internal_redirect_handler",
     "ap_mpm_query",
     "ap_pass_brigade",
@@ -83,6 +83,7 @@ const TYPES: &[&str] = &[
 const VARIABLES: &[&str] = &[
     "ap_server_conf",
     "ap_server_root",
+    "AP_AUTH_INTERNAL_PER_URI",
     "AP_HTTP_.*",
     "AP_MODE_.*",
     "AP_MPMQ_.*",

@@ -6,6 +6,8 @@
 // Unit tests link without httpd, so what only httpd calls is unused there.
 #![cfg_attr(test, allow(dead_code, unused_imports))]
 
+#[deny(unsafe_code)]
+mod access;
 mod apache;
 #[deny(unsafe_code)]
 mod child;
@@ -78,6 +80,10 @@ impl Hooks for Module {
 
     fn translate_name(request: Request<'_>) -> Status {
         handler::translate_name(request)
+    }
+
+    fn access_checker(request: Request<'_>) -> Status {
+        access::access_checker(request)
     }
 
     fn handler(request: Request<'_>) -> Status {

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::access::ownership::objection;
 use crate::apache::Status;
 use crate::apache::configuration::of_server;
 use crate::apache::log::{Level, Loggable};
@@ -103,6 +105,17 @@ impl<'a> Target<'a> {
             Ok(route) => route,
             Err(refusal) => return refuse(request, &refusal),
         };
+        if let Some(script) = &directory.dispatch_script {
+            let text = "MWR1301: the request is refused, as WSGIDispatchScript can't be asked";
+            request.log(Level::Error, format_args!("{text}: {}", script.path.display()));
+            return Verdict::Refuse(Status::INTERNAL_SERVER_ERROR);
+        }
+        let executed =
+            script.map_or_else(|| Path::new(OsStr::from_bytes(request.filename())), |s| &s.path);
+        if let Some(objection) = route.group.and_then(|group| objection(group, executed)) {
+            request.log(Level::Error, objection);
+            return Verdict::Refuse(Status::http(403));
+        }
         let path = |script: &'a Arc<HandlerScript>| script.path.as_os_str().as_bytes();
         Verdict::Serve(Self {
             script: request.filename(),

@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod access;
 mod applications;
 mod body;
 mod configuration;
