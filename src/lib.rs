@@ -24,6 +24,8 @@ mod lines;
 #[deny(unsafe_code)]
 mod parent;
 #[deny(unsafe_code)]
+mod proxies;
+#[deny(unsafe_code)]
 pub mod route;
 #[deny(unsafe_code)]
 mod site;

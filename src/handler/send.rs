@@ -14,6 +14,7 @@ use super::upload::{self, Upload};
 use crate::apache::log::Level;
 use crate::apache::request::Request;
 use crate::environ::{self, Decimal, Facts};
+use crate::proxies;
 
 /// Why an exchange with a worker broke down.
 #[derive(Debug)]
@@ -148,9 +149,14 @@ pub(super) fn encode(
         head_as_get: target.head_as_get,
         pass_authorization: target.route.pass_authorization,
     };
+    let header = |name: &str| {
+        let name = request.pool().string(name.as_bytes());
+        request.headers_in().find(name).map(CStr::to_bytes)
+    };
     environ::write(
         &mut record,
         &facts,
+        &proxies::changes(target.trust, facts.client_address, header),
         request.subprocess_env().iter().map(as_bytes),
         request.headers_in().iter().map(as_bytes),
     );

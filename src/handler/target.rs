@@ -19,6 +19,7 @@ use crate::config::expand::Facts;
 use crate::config::{
     Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, ServerConfig, ServerId,
 };
+use crate::proxies::Trust;
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
 use crate::site::{Settings, Timeouts};
 
@@ -68,6 +69,7 @@ pub(super) struct Target<'a> {
     pub(super) timeouts: Timeouts,
     pub(super) head_as_get: bool,
     pub(super) error_override: bool,
+    pub(super) trust: Trust<'a>,
     /// Microseconds since the epoch: from here on the request waits for a slot.
     pub(super) queue_start: u64,
 }
@@ -128,6 +130,10 @@ impl<'a> Target<'a> {
                 MapHead::Auto => request.has_content_filters(),
             },
             error_override: directory.error_override(),
+            trust: Trust {
+                headers: directory.trusted_proxy_headers.as_deref().map_or(&[], Vec::as_slice),
+                proxies: directory.trusted_proxies.as_deref().map(Vec::as_slice),
+            },
             queue_start: now(),
             route,
         })

@@ -16,5 +16,6 @@ mod karrigell;
 mod lifecycle;
 mod load;
 mod privileges;
+mod proxies;
 mod start_response;
 mod streaming;
