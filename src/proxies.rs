@@ -82,7 +82,8 @@ impl Changes<'_> {
     }
 }
 
-/// Finds out what a request's headers change. `peer` is the address that the request
+/// Finds out what a request's headers change: of each category the one that is listed
+/// last of those that were sent. `peer` is the address that the request
 /// came from; `header` finds a header's value, which fails for one sent twice.
 pub(crate) fn changes<'a>(
     trust: Trust<'_>,
@@ -95,11 +96,11 @@ pub(crate) fn changes<'a>(
     }
     let peer_is_trusted = trust.proxies.is_none_or(|proxies| is_among(proxies, peer));
     for category in [Client, Host, Server, Port, Script, Scheme] {
-        let mut listed = trust.headers.iter().filter_map(|name| member(name, category)).peekable();
-        if listed.peek().is_none() {
+        let listed = trust.headers.iter().filter_map(|name| member(name, category));
+        if listed.clone().next().is_none() {
             continue;
         }
-        let sent = listed.find_map(|name| header(name).map(|value| (name, value)));
+        let sent = listed.rev().find_map(|name| header(name).map(|value| (name, value)));
         let winner = sent
             .filter(|(name, value)| {
                 peer_is_trusted && changes.take(category, name, value, trust.proxies)

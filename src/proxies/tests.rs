@@ -103,9 +103,9 @@ fn nothing_happens_without_trusted_headers() {
 }
 
 #[test]
-fn of_two_listed_synonyms_the_first_that_was_sent_wins() {
+fn of_two_listed_synonyms_the_last_that_was_sent_wins() {
     let sent = [("x-real-ip", "192.0.2.1"), ("x-client-ip", "192.0.2.2")];
-    let changes = run(&["x-forwarded-for", "x-client-ip", "x-real-ip"], None, PROXY, &sent);
+    let changes = run(&["x-real-ip", "x-client-ip", "x-forwarded-for"], None, PROXY, &sent);
     assert_eq!(changes.client_address, Some(&b"192.0.2.2"[..]));
     assert!(changes.removes(b"X-Real-IP"));
     assert!(changes.removes(b"X-Forwarded-For"));

@@ -107,12 +107,13 @@ fn the_nearer_section_replaces_the_list() {
 }
 
 #[test]
-fn of_two_trusted_synonyms_the_first_listed_wins() {
-    ours_only!("not documented");
-    let server = server("WSGITrustedProxyHeaders X-Real-IP X-Client-IP");
+fn of_two_trusted_synonyms_the_last_listed_wins() {
     let headers = [("X-Client-IP", "192.0.2.2"), ("X-Real-IP", "192.0.2.1")];
     let keys = "REMOTE_ADDR,HTTP_X_REAL_IP,HTTP_X_CLIENT_IP";
-    shows(&server, &headers, keys, "192.0.2.1|192.0.2.1|-");
+    let first = server("WSGITrustedProxyHeaders X-Real-IP X-Client-IP");
+    shows(&first, &headers, keys, "192.0.2.2|-|192.0.2.2");
+    let second = server("WSGITrustedProxyHeaders X-Client-IP X-Real-IP");
+    shows(&second, &headers, keys, "192.0.2.1|192.0.2.1|-");
 }
 
 #[test]
