@@ -39,6 +39,8 @@ const FUNCTIONS: &[&str] = &[
     "ap_pregcomp",
     "ap_pregfree",
     "ap_regexec",
+    "ap_register_auth_provider",
+    "ap_get_useragent_host",
     "ap_run_generate_log_id",
     "ap_run_http_scheme",
     "ap_set_content_length",
@@ -78,12 +80,16 @@ const TYPES: &[&str] = &[
     "cmd_parms",
     "process_rec",
     "apr_table_entry_t",
+    "authn_provider",
+    "authz_provider",
 ];
 
 const VARIABLES: &[&str] = &[
     "ap_server_conf",
     "ap_server_root",
-    "AP_AUTH_INTERNAL_PER_URI",
+    "AP_AUTH_INTERNAL_.*",
+    "AUTH_.*",
+    "AUTHZ_.*",
     "AP_HTTP_.*",
     "AP_MODE_.*",
     "AP_MPMQ_.*",
@@ -102,6 +108,7 @@ const VARIABLES: &[&str] = &[
     "OR_AUTHCFG",
     "EXEC_ON_READ",
     "AP_REQ_.*",
+    "REMOTE_NAME",
 ];
 
 fn main() {

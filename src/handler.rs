@@ -3,10 +3,12 @@
 //! The files of this directory are in call order: [`target`] says which
 //! application is meant and whether it may run, [`reserve`] gets a worker
 //! thread, [`upload`] and [`send`] pass the request on, [`receive`] takes what
-//! the worker answers, and [`respond`] makes an HTTP response of it.
+//! the worker answers, and [`respond`] makes an HTTP response of it. [`ask`] is a
+//! shorter way along the same path, for questions to scripts of the configuration.
 //!
 //! *Runs in:* httpd child, on the thread that httpd gave the request.
 
+pub(crate) mod ask;
 mod receive;
 mod reserve;
 mod respond;
@@ -52,14 +54,14 @@ fn serve(
     directory: &DirectoryConfig,
 ) -> Status {
     let facts = RequestFacts::new(request);
-    let target = match Target::of(settings, request, directory, &facts) {
+    let target = match Target::of(settings, child, request, directory, &facts) {
         Verdict::Serve(target) => target,
         Verdict::Refuse(status) => return status,
         Verdict::Decline => return Status::DECLINED,
     };
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
-    if send::encode(record, request, &target).is_err() {
+    if send::encode(record, request, &target, upload::has_body(request)).is_err() {
         request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
         return Status::http(Problem::TooLarge.status());
     }

@@ -28,6 +28,10 @@ const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
 /// Key of the finished [`Site`].
 const SITE: &std::ffi::CStr = c"mod_wsgi site";
 
+/// Name of the process group of access, authentication and dispatch scripts. A
+/// configuration may define it; else it is shaped like the implicit one.
+pub(crate) const QUESTIONS: &str = "wsgi-access";
+
 /// How long a request of a group may wait, and for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
@@ -43,6 +47,8 @@ pub(crate) struct Timeouts {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) globals: Globals,
+    /// The worker's script that asks others.
+    pub(crate) question_script: PathBuf,
     timeouts: HashMap<String, Timeouts>,
 }
 
@@ -163,7 +169,16 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         .ok_or_else(|| missing("the directory of mod_wsgi.so"))?;
     let mpm = mpm::mpm();
     let mut members = members(&globals, server)?;
-    members.extend(implicit_member(&globals, server, &mpm));
+    if !globals.restrict_embedded {
+        members.extend(implicit_member(&globals, server, &mpm));
+    }
+    if globals.group(QUESTIONS).is_none() {
+        members.extend(implicit_member(&globals, server, &mpm).map(|(mut member, timeouts)| {
+            QUESTIONS.clone_into(&mut member.group.name);
+            member.group.preload.clear();
+            (member, timeouts)
+        }));
+    }
     for notice in &globals.notices {
         server.log(Level::Info, format_args!("{}: {}", notice.place, notice.text));
     }
@@ -172,7 +187,11 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
     let timeouts = members.iter().map(|(member, timeouts)| (member.group.name.clone(), *timeouts));
     let site = Site {
-        settings: Settings { timeouts: timeouts.collect(), globals },
+        settings: Settings {
+            timeouts: timeouts.collect(),
+            question_script: directory.join("mod_wsgi/_question.py"),
+            globals,
+        },
         begin: begin(&directory, &mpm, version),
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
@@ -216,15 +235,12 @@ fn members(
     if errors.is_empty() { Ok(members) } else { Err(errors) }
 }
 
-/// The group of the empty name, which is there unless WSGIRestrictEmbedded is On.
+/// The group of the empty name.
 fn implicit_member(
     globals: &Globals,
     server: Server<'static>,
     mpm: &Mpm,
 ) -> Option<(Member, Timeouts)> {
-    if globals.restrict_embedded {
-        return None;
-    }
     let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
     let shape = config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use super::guard::guard;
 use super::pool::Pool;
+use super::providers::{self, Providers};
 use super::request::Request;
 use super::server::Server;
 use super::{Status, sys};
@@ -75,7 +76,7 @@ static AFTER_SSL: Order<2> = Order([c"mod_ssl.c".as_ptr(), std::ptr::null()]);
 static BEFORE_HOST: Order<2> = Order([c"mod_authz_host.c".as_ptr(), std::ptr::null()]);
 
 /// Registers all hooks; httpd calls it when the module is loaded.
-pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) {
+pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::apr_pool_t) {
     const MIDDLE: c_int = 10;
     // A script may decide by the URL, so each one of an internal request is asked about.
     #[allow(clippy::cast_possible_wrap)] // a small number
@@ -101,6 +102,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) 
             AUTH_PER_URI,
         );
         sys::ap_hook_handler(Some(handler::<H>), none, none, MIDDLE);
+        providers::register::<H>(pool);
     }
 }
 

@@ -10,7 +10,7 @@ use wsgi_sys::socket;
 
 use super::reserve::Slot;
 use super::target::Target;
-use super::upload::{self, Upload};
+use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
 use crate::environ::{self, Decimal, Facts};
@@ -106,12 +106,13 @@ pub(super) fn encode(
     buffer: &mut Vec<u8>,
     request: Request<'_>,
     target: &Target<'_>,
+    has_body: bool,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
     let mut record = RequestWriter::new(
         buffer,
-        upload::has_body(request),
+        has_body,
         times,
         target.script,
         target.handler_script,
@@ -156,7 +157,7 @@ pub(super) fn encode(
     environ::write(
         &mut record,
         &facts,
-        &proxies::changes(target.trust, facts.client_address, header),
+        &proxies::changes(target.trust(), facts.client_address, header),
         request.subprocess_env().iter().map(as_bytes),
         request.headers_in().iter().map(as_bytes),
     );
