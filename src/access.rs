@@ -47,7 +47,7 @@ fn call(
         request.log(Level::Error, format_args!("{text} {}", script.path.display()));
         return None;
     };
-    let question = Question { script, functions: &[function], arguments };
+    let question = Question { script, functions: &[function], environment: false, arguments };
     match ask(settings, child, request, &question) {
         Ok(answers) => answers.into_iter().next(),
         Err(why) => {

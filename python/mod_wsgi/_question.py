@@ -69,8 +69,7 @@ def _environ(environ):
     """The environ as these scripts know it: CGI's variables and little else."""
     kept = dict((name, value) for name, value in environ.items()
                 if name in _KEPT or not name.startswith(("wsgi.", "mod_wsgi.", "apache.")))
-    kept["mod_wsgi.process_group"] = ""
-    kept["GATEWAY_INTERFACE"] = "CGI/1.1"
+    kept["mod_wsgi.process_group"] = kept["SERVER_SIGNATURE"] = ""
     https = environ["wsgi.url_scheme"] == "https"
     kept["mod_ssl.is_https"] = lambda *ignored: https
     kept["mod_ssl.var_lookup"] = lambda name, *ignored: kept.get(

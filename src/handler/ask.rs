@@ -38,6 +38,8 @@ pub(crate) struct Question<'q> {
     pub(crate) script: &'q Script,
     /// Names of functions, with `?` if a script may do without.
     pub(crate) functions: &'q [&'q str],
+    /// Whether they see the variables of SetEnv and the like.
+    pub(crate) environment: bool,
     /// What they are called with after the environ.
     pub(crate) arguments: &'q [&'q [u8]],
 }
@@ -57,7 +59,11 @@ pub(crate) fn ask(
     let failure = |problem: &Problem| target.failure("1300", problem);
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
-    send::encode(record, request, &target, true).map_err(|_| failure(&Problem::TooLarge))?;
+    // Variables of SetEnv and the like are not for these scripts, but where an
+    // application is chosen by them.
+    let environment = question.environment.then(|| request.subprocess_env());
+    send::encode(record, request, &target, true, environment)
+        .map_err(|_| failure(&Problem::TooLarge))?;
     write_question(record, question).map_err(|problem| failure(&problem))?;
     let mut patience = Patience::new(&target);
     let slot = loop {

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
+use crate::apache::table::Table;
 use crate::environ::{self, Decimal, Facts};
 use crate::proxies;
 
@@ -98,7 +99,8 @@ pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> R
     Ok(())
 }
 
-/// Encodes the request as one REQUEST record.
+/// Encodes the request as one REQUEST record. `environment` are variables of other
+/// modules for the application.
 ///
 /// # Errors
 /// It exceeds the record's limits.
@@ -107,6 +109,7 @@ pub(super) fn encode(
     request: Request<'_>,
     target: &Target<'_>,
     has_body: bool,
+    environment: Option<Table<'_>>,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
@@ -158,7 +161,7 @@ pub(super) fn encode(
         &mut record,
         &facts,
         &proxies::changes(target.trust(), facts.client_address, header),
-        request.subprocess_env().iter().map(as_bytes),
+        environment.into_iter().flat_map(Table::iter).map(as_bytes),
         request.headers_in().iter().map(as_bytes),
     );
     record.finish()

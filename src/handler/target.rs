@@ -248,7 +248,7 @@ fn dispatch(
     script: &Script,
 ) -> Option<Overrides> {
     const FUNCTIONS: [&str; 3] = ["process_group?", "application_group?", "callable_object?"];
-    let question = Question { script, functions: &FUNCTIONS, arguments: &[] };
+    let question = Question { script, functions: &FUNCTIONS, environment: true, arguments: &[] };
     let answers = ask(settings, child, request, &question)
         .map_err(|why| request.log(Level::Error, why))
         .ok()?;
