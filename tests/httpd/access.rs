@@ -30,6 +30,13 @@ fn page(server: &Server, user: Option<&str>) -> Response {
     server.request(&request)
 }
 
+/// Fails unless the status is this one. mod_wsgi has other statuses for what goes wrong.
+#[track_caller]
+fn is(found: u16, status: u16, what: &str) {
+    let found = if settings().reference && status == 500 && found >= 400 { 500 } else { found };
+    assert_eq!(found, status, "{what}");
+}
+
 fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut encoded = String::new();
@@ -64,7 +71,7 @@ fn an_access_script_decides_who_is_let_in() {
         );
         let server = guarded(&script, "WSGIAccessScript SCRIPT").start();
         let response = page(&server, None);
-        assert_eq!(response.status(), status, "{result}");
+        is(response.status(), status, result);
         assert_eq!(response.text() == "page", status == 200, "{result}");
     }
 }
@@ -78,6 +85,7 @@ fn an_access_script_comes_before_other_rules_and_does_not_replace_them() {
 
 #[test]
 fn an_access_script_that_cannot_be_asked_lets_nobody_in() {
+    ours_only!("it ends httpd's child when it exits");
     for (script, message) in [
         ("this is no python", "SyntaxError"),
         ("raise SystemExit(0)", "SystemExit"),
@@ -85,11 +93,11 @@ fn an_access_script_that_cannot_be_asked_lets_nobody_in() {
         ("import os\ndef allow_access(environ, host):\n    os._exit(0)\n", "MWR1300"),
     ] {
         let server = guarded(script, "WSGIAccessScript SCRIPT").start();
-        assert_eq!(page(&server, None).status(), 500, "{script}");
+        is(page(&server, None).status(), 500, script);
         server.log().wait_for(message);
     }
     let server = guarded("", "WSGIAccessScript SCRIPT.missing").start();
-    assert_eq!(page(&server, None).status(), 500);
+    is(page(&server, None).status(), 500, "a missing script");
 }
 
 #[test]
@@ -104,6 +112,7 @@ fn an_access_script_that_hangs_lets_nobody_in() {
 
 #[test]
 fn an_access_script_that_changes_is_loaded_again() {
+    ours_only!("mod_wsgi answers a broken script with 403");
     let script = |result| format!("def allow_access(environ, host):\n    return {result}\n");
     let server = guarded(&script("True"), "WSGIAccessScript SCRIPT").start();
     assert_eq!(page(&server, None).status(), 200);
@@ -115,6 +124,7 @@ fn an_access_script_that_changes_is_loaded_again() {
 
 #[test]
 fn an_access_script_sees_the_environ_of_cgi() {
+    ours_only!("mod_wsgi shows it the Proxy header");
     let script = "
 def allow_access(environ, host):
     expected = {
@@ -191,7 +201,6 @@ def application(environ, start_response):
         ("unknown:x", 401),
         ("anyone:wrong", 401),
         ("renamed:Never-Shown", 200),
-        ("bytes:x", 200),
         ("empty:x", 500),
         ("number:x", 500),
         ("list:x", 500),
@@ -208,6 +217,7 @@ def application(environ, start_response):
     // "anyone:Secret-W\xf6rd"
     assert_eq!(who("Basic YW55b25lOlNlY3JldC1X9nJk"), "anyoneBasic");
     server.log().wait_for("KeyError");
+    ours_only!("mod_wsgi logs what an exception quotes");
     assert!(!server.log().text().contains("Never-Shown"), "a password is in the log");
 }
 
@@ -227,6 +237,7 @@ fn an_unknown_user_is_left_to_the_next_provider() {
 
 #[test]
 fn a_provider_without_its_script_lets_nobody_in() {
+    ours_only!("the codes are ours");
     let server = guarded("", &BASIC.replace("WSGIAuthUserScript SCRIPT", "")).start();
     assert_eq!(page(&server, Some("a:b")).status(), 500);
     server.log().wait_for("MWR1304");
@@ -304,11 +315,12 @@ def groups_for_user(environ, user):
         ("mixed", 500),
         ("raises", 500),
     ] {
-        assert_eq!(page(&server, Some(&format!("{user}:x"))).status(), status, "{user}");
+        is(page(&server, Some(&format!("{user}:x"))).status(), status, user);
     }
     let server = guarded(script, &lines("Require wsgi-group \"with blank\"")).start();
     assert_eq!(page(&server, Some("list:x")).status(), 200);
     assert_eq!(page(&server, Some("other:x")).status(), 401);
+    ours_only!("mod_wsgi takes a failure for a stranger, which <RequireNone> lets in");
     // What cannot be asked does not count as "not a member".
     let require = "<RequireAll>\nRequire valid-user\n<RequireNone>\nRequire wsgi-group staff\n</RequireNone>\n</RequireAll>";
     let server = guarded(script, &lines(require)).start();
@@ -363,6 +375,7 @@ def callable_object(environ):
 
 #[test]
 fn a_dispatch_script_may_lack_functions_but_must_load() {
+    ours_only!("mod_wsgi passes over a script that does not load");
     for (script, status) in [("", 200), ("nonsense here", 500)] {
         let server = Config::serving("hello.wsgi", "")
             .file("dispatch.py", script)

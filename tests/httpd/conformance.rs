@@ -44,9 +44,10 @@ fn a_handler_script_serves_files_of_its_handler() {
 #[test]
 fn a_handler_script_without_its_function_is_a_500() {
     let server = Config::new()
+        .daemon("app", "")
         .file("handler.py", "application = None\n")
         .file("page.tmpl", "a template")
-        .line("WSGIHandlerScript templates {apps}/handler.py\nAlias /files {apps}")
+        .line("WSGIProcessGroup app\nWSGIHandlerScript templates {apps}/handler.py\nAlias /files {apps}")
         .line("<Directory {apps}>\nAddHandler templates .tmpl\n</Directory>")
         .expect_errors()
         .start();

@@ -228,6 +228,7 @@ fn bodies_framed_twice_or_wrongly_never_reach_the_application() {
 
 #[test]
 fn a_length_beside_chunks_is_not_believed() {
+    ours_only!("mod_wsgi passes Transfer-Encoding on");
     let server = show("WSGIChunkedRequest On").start();
     let mut connection = server.connect();
     let request = "POST /?CONTENT_LENGTH,HTTP_TRANSFER_ENCODING HTTP/1.1\r\nHost: h\r\n\
@@ -256,10 +257,12 @@ fn very_long_and_very_many_headers_are_refused_or_arrive_whole() {
 
 #[test]
 fn paths_of_any_length_and_odd_methods_do_no_harm() {
-    let server = show("LimitRequestLine 20000").expect_log("AH0").start();
-    let long = format!("/{}?REQUEST_METHOD", "a".repeat(10_000));
-    let status = server.get(&long).status();
-    assert!([200, 403, 404, 414].contains(&status), "{status}");
+    let server = show("LimitRequestLine 20000").expect_errors().expect_log("AH0").start();
+    // One name that is too long for the file system: httpd finds no script before it.
+    let status = server.get(&format!("/{}", "a".repeat(10_000))).status();
+    assert!([403, 404].contains(&status), "{status}");
+    let path = "/a".repeat(1_500);
+    assert_eq!(server.text(&format!("{path}?PATH_INFO")), path);
     let request = Request::new("ODD-method", "/?REQUEST_METHOD");
     assert_eq!(value(&server, &request), "ODD-method");
     assert_eq!(server.text("/?REQUEST_METHOD"), "GET");
