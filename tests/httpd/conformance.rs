@@ -133,3 +133,65 @@ def application(environ, start_response):
     assert_eq!(server.text("/bob"), "bob");
     assert_eq!(server.get("/nobody").status(), 500);
 }
+
+const EVENTS: &str = "
+import mod_wsgi
+seen = []
+
+@mod_wsgi.subscribe_events
+def replace(name, **event):
+    if name == 'request_started':
+        event['request_data']['mark'] = 'kept'
+        inner = event['application_object']
+        def wrapped(environ, start_response):
+            environ['wrapped'] = 'yes'
+            return inner(environ, start_response)
+        return {'application_object': wrapped}
+
+@mod_wsgi.subscribe_events
+def note(name, **event):
+    seen.append((name, event))
+
+@mod_wsgi.subscribe_events
+def broken(name, **event):
+    raise ValueError('broken callback')
+
+def application(environ, start_response):
+    if environ['PATH_INFO'] == '/raise':
+        raise LookupError('on purpose')
+    if environ['PATH_INFO'] == '/report':
+        lines = []
+        for name, event in seen:
+            mark = event['request_data'].get('mark')
+            line = [name, str(event.get('response_status')), str(event.get('status')), str(mark)]
+            if name == 'request_exception':
+                line.append(event['exception_info'][0].__name__)
+            if name == 'request_finished':
+                line += [str(event['input_length']), str(event['output_length'])]
+            lines.append(' '.join(line))
+        start_response('200 OK', [])
+        return ['\\n'.join(lines).encode()]
+    environ['wsgi.input'].read()
+    start_response('201 Created', [])
+    return [environ['wrapped'].encode()]
+";
+
+#[test]
+fn subscribers_hear_of_each_request_and_may_wrap_the_application() {
+    let server =
+        Config::serving("events.wsgi", "").file("events.wsgi", EVENTS).expect_errors().start();
+    assert_eq!(server.request(&Request::post("/", "posted")).expect(201).text(), "yes");
+    assert_eq!(server.get("/raise").status(), 500);
+    let report = server.text("/report");
+    let expected = [
+        "request_started None None kept",
+        "response_started 201 Created None kept",
+        "request_finished None 201 kept 6 3",
+        "request_started None None kept",
+        "request_exception None None kept LookupError",
+        "request_finished None 500 kept 0 0",
+        "request_started None None kept",
+    ];
+    assert_eq!(report.lines().collect::<Vec<_>>(), expected);
+    server.log().wait_for("broken callback");
+}
