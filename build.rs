@@ -46,6 +46,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_set_content_length",
     "ap_set_content_type(_ex)?",
     "ap_show_mpm",
+    "ap_ssl_var_lookup",
     "ap_state_query",
     "apr_brigade_cleanup",
     "apr_brigade_create",

@@ -61,14 +61,8 @@ fn serve(
     };
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
-    if send::encode(
-        record,
-        request,
-        &target,
-        upload::has_body(request),
-        Some(request.subprocess_env()),
-    )
-    .is_err()
+    if send::encode(record, request, &target, upload::has_body(request), send::environment(request))
+        .is_err()
     {
         request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
         return Status::http(Problem::TooLarge.status());

@@ -24,6 +24,8 @@ _ERROR, _INFO = 3, 6
 _KEPT = ("mod_wsgi.version", "mod_wsgi.application_group", "mod_wsgi.request_id",
          "apache.version", "wsgi.errors")
 
+_TLS = "mod_ssl."
+
 _scripts = {}
 _loading = threading.Lock()
 
@@ -71,9 +73,10 @@ def _environ(environ):
                 if name in _KEPT or not name.startswith(("wsgi.", "mod_wsgi.", "apache.")))
     kept["mod_wsgi.process_group"] = kept["SERVER_SIGNATURE"] = ""
     https = environ["wsgi.url_scheme"] == "https"
-    kept["mod_ssl.is_https"] = lambda *ignored: https
-    kept["mod_ssl.var_lookup"] = lambda name, *ignored: kept.get(
-        name if name.startswith("SSL_") else "SSL_" + name)
+    variables = dict((name[len(_TLS):], kept.pop(name)) for name in list(kept)
+                     if name.startswith(_TLS))
+    kept["mod_ssl.is_https"] = lambda: https
+    kept["mod_ssl.var_lookup"] = variables.get
     return kept
 
 

@@ -216,6 +216,22 @@ impl<'r> Request<'r> {
         unsafe { sys::wsgi_connection_is_https(self.connection()) != 0 }
     }
 
+    /// What a module for TLS knows under one of its names; none for nothing.
+    pub(crate) fn tls_variable(self, name: &CStr) -> Option<&'r [u8]> {
+        // SAFETY: request, connection and server are alive, and so is the pool that the
+        // answer is in.
+        let value = bytes(unsafe {
+            sys::ap_ssl_var_lookup(
+                self.pool().raw(),
+                self.field(|r| r.server),
+                self.connection(),
+                self.raw(),
+                name.as_ptr(),
+            )
+        });
+        (!value.is_empty()).then_some(value)
+    }
+
     /// The scheme by httpd.
     pub(crate) fn scheme(self) -> &'r [u8] {
         // SAFETY: the request is alive; the answer is a constant or in its pool.

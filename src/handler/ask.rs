@@ -5,6 +5,7 @@
 //! request to `mod_wsgi._question`, which calls the functions; its body holds what
 //! is asked, as no environ is to hold a password.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
@@ -61,7 +62,8 @@ pub(crate) fn ask(
     let Scratch { record, buffer } = &mut *scratch;
     // Variables of SetEnv and the like are not for these scripts, but where an
     // application is chosen by them.
-    let environment = question.environment.then(|| request.subprocess_env());
+    let set = question.environment.then(|| send::environment(request));
+    let environment = set.into_iter().flatten().chain(tls_variables(request));
     send::encode(record, request, &target, true, environment)
         .map_err(|_| failure(&Problem::TooLarge))?;
     write_question(record, question).map_err(|problem| failure(&problem))?;
@@ -88,6 +90,39 @@ pub(crate) fn ask(
         question.script.path.display(),
         question.functions.join(" and ").replace('?', ""),
     ))
+}
+
+/// What `mod_ssl.var_lookup` finds: scripts are asked before mod_ssl sets variables.
+fn tls_variables(request: Request<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
+    const NAMES: [&CStr; 22] = [
+        c"mod_ssl.SSL_PROTOCOL",
+        c"mod_ssl.SSL_SESSION_ID",
+        c"mod_ssl.SSL_CIPHER",
+        c"mod_ssl.SSL_CIPHER_USEKEYSIZE",
+        c"mod_ssl.SSL_TLS_SNI",
+        c"mod_ssl.SSL_CLIENT_VERIFY",
+        c"mod_ssl.SSL_CLIENT_M_VERSION",
+        c"mod_ssl.SSL_CLIENT_M_SERIAL",
+        c"mod_ssl.SSL_CLIENT_S_DN",
+        c"mod_ssl.SSL_CLIENT_S_DN_CN",
+        c"mod_ssl.SSL_CLIENT_S_DN_O",
+        c"mod_ssl.SSL_CLIENT_S_DN_OU",
+        c"mod_ssl.SSL_CLIENT_S_DN_Email",
+        c"mod_ssl.SSL_CLIENT_SAN_Email_0",
+        c"mod_ssl.SSL_CLIENT_SAN_DNS_0",
+        c"mod_ssl.SSL_CLIENT_I_DN",
+        c"mod_ssl.SSL_CLIENT_I_DN_CN",
+        c"mod_ssl.SSL_CLIENT_V_START",
+        c"mod_ssl.SSL_CLIENT_V_END",
+        c"mod_ssl.SSL_CLIENT_CERT",
+        c"mod_ssl.SSL_SERVER_S_DN",
+        c"mod_ssl.SSL_SERVER_S_DN_CN",
+    ];
+    let names = if request.is_https() { &NAMES[..] } else { &[] };
+    names.iter().filter_map(move |key| {
+        let name = &key[c"mod_ssl.".count_bytes()..];
+        Some((key.to_bytes(), request.tls_variable(name)?))
+    })
 }
 
 /// Appends what is asked as the request's body.

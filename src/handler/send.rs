@@ -13,7 +13,6 @@ use super::target::Target;
 use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
-use crate::apache::table::Table;
 use crate::environ::{self, Decimal, Facts};
 use crate::proxies;
 
@@ -104,12 +103,12 @@ pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> R
 ///
 /// # Errors
 /// It exceeds the record's limits.
-pub(super) fn encode(
+pub(super) fn encode<'e>(
     buffer: &mut Vec<u8>,
-    request: Request<'_>,
+    request: Request<'e>,
     target: &Target<'_>,
     has_body: bool,
-    environment: Option<Table<'_>>,
+    environment: impl Iterator<Item = (&'e [u8], &'e [u8])>,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
@@ -161,10 +160,15 @@ pub(super) fn encode(
         &mut record,
         &facts,
         &proxies::changes(target.trust(), facts.client_address, header),
-        environment.into_iter().flat_map(Table::iter).map(as_bytes),
+        environment,
         request.headers_in().iter().map(as_bytes),
     );
     record.finish()
+}
+
+/// Variables of SetEnv and of other modules.
+pub(super) fn environment(request: Request<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
+    request.subprocess_env().iter().map(as_bytes)
 }
 
 fn as_bytes<'r>((name, value): (&'r CStr, &'r CStr)) -> (&'r [u8], &'r [u8]) {

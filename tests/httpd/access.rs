@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::{Command, Stdio};
 
-use crate::harness::{Config, Request, Response, Server, settings, wait_for};
+use crate::harness::{Config, Gate, Request, Response, Server, settings, wait_for};
 use crate::{ours_only, skip};
 
 /// A server whose `/` is a folder of files with `page.html`, and a script beside it.
@@ -435,4 +436,69 @@ fn only_scripts_of_script_group_are_run() {
         give(&server, owner, modes);
         assert_eq!(server.get("/").status(), status, "{owner:?} {modes:?}");
     }
+}
+
+#[test]
+fn an_access_script_is_asked_while_all_threads_of_applications_are_busy() {
+    let gate = Gate::open();
+    let script = "def allow_access(environ, host):\n    return True\n";
+    let server = guarded(script, "WSGIAccessScript SCRIPT")
+        .daemon("app", "threads=1")
+        .line("WSGIScriptAlias /app {apps}/busy.wsgi process-group=app")
+        .file(
+            "busy.wsgi",
+            "
+import sys
+sys.path.insert(0, __file__.rpartition('/')[0])
+import gate
+def application(environ, start_response):
+    gate.wait(environ)
+    start_response('200 OK', [])
+    return []
+",
+        )
+        .start();
+    let mut busy = server.connect();
+    busy.send(&Request::get(&format!("/app?{}", gate.query()))).unwrap();
+    let visitor = gate.visitor();
+    assert_eq!(page(&server, None).status(), 200);
+    visitor.release();
+    assert_eq!(busy.head().unwrap().status, 200);
+}
+
+#[test]
+fn an_access_script_learns_of_tls() {
+    let script = "
+def allow_access(environ, host):
+    assert environ['mod_ssl.is_https']()
+    assert environ['mod_ssl.var_lookup']('SSL_PROTOCOL').startswith('TLS')
+    assert environ['mod_ssl.var_lookup']('SSL_CLIENT_S_DN') is None
+    return True
+";
+    let Some(certificate) = certificate() else { skip!("openssl makes no certificate") };
+    let tls = free_port();
+    let server = guarded(script, "WSGIAccessScript SCRIPT")
+        .module("ssl")
+        .file("tls.pem", &certificate)
+        .line(&format!(
+            "Listen 127.0.0.1:{tls}\n<VirtualHost 127.0.0.1:{tls}>\nSSLEngine On\n\
+             SSLCertificateFile {{apps}}/tls.pem\n</VirtualHost>"
+        ))
+        .start();
+    let url = format!("https://127.0.0.1:{tls}/files/page.html");
+    let output = Command::new("curl").args(["-sk", "--max-time", "10", &url]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "page", "{}", server.log().text());
+    assert_eq!(page(&server, None).status(), 500, "without TLS the script fails");
+}
+
+/// Certificate and key, made for the occasion.
+fn certificate() -> Option<String> {
+    let arguments =
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout - -out -";
+    let output = Command::new("openssl").args(arguments.split(' ')).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
