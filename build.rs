@@ -32,18 +32,21 @@ const FUNCTIONS: &[&str] = &[
     "ap_allow_options",
     "ap_auth_type",
     "ap_map_http_request_error",
-    "ap_hook_(check_config|child_init|end_generation|handler|post_config|translate_name)",
+    "ap_hook_(check_access|check_config|child_init|end_generation|handler|post_config|translate_name)",
     "ap_internal_redirect_handler",
     "ap_mpm_query",
     "ap_pass_brigade",
     "ap_pregcomp",
     "ap_pregfree",
     "ap_regexec",
+    "ap_register_auth_provider",
+    "ap_get_useragent_host",
     "ap_run_generate_log_id",
     "ap_run_http_scheme",
     "ap_set_content_length",
     "ap_set_content_type(_ex)?",
     "ap_show_mpm",
+    "ap_ssl_var_lookup",
     "ap_state_query",
     "apr_brigade_cleanup",
     "apr_brigade_create",
@@ -76,11 +79,16 @@ const TYPES: &[&str] = &[
     "cmd_parms",
     "process_rec",
     "apr_table_entry_t",
+    "authn_provider",
+    "authz_provider",
 ];
 
 const VARIABLES: &[&str] = &[
     "ap_server_conf",
     "ap_server_root",
+    "AP_AUTH_INTERNAL_.*",
+    "AUTH_.*",
+    "AUTHZ_.*",
     "AP_HTTP_.*",
     "AP_MODE_.*",
     "AP_MPMQ_.*",
@@ -99,6 +107,7 @@ const VARIABLES: &[&str] = &[
     "OR_AUTHCFG",
     "EXEC_ON_READ",
     "AP_REQ_.*",
+    "REMOTE_NAME",
 ];
 
 fn main() {

@@ -13,6 +13,7 @@
 #include "http_connection.h"
 #include "http_ssl.h"
 #include "ap_mpm.h"
+#include "mod_auth.h"
 #include "mpm_common.h"
 #include "ap_listen.h"
 #include "ap_regex.h"

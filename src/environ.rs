@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 use wsgi_proto::channel::{RequestWriter, environ_name_id};
 
+use crate::proxies::Changes;
+
 /// Number of a name, checked when this is compiled.
 macro_rules! id {
     ($name:literal) => {
@@ -62,19 +64,22 @@ pub(crate) struct Facts<'a> {
 }
 
 /// Writes the environ of a request. `environment` and `headers` yield names and
-/// values in httpd's order.
+/// values in httpd's order; `changes` are what trusted proxies make of it.
 pub(crate) fn write<'a>(
     record: &mut RequestWriter<'_>,
     facts: &Facts<'_>,
+    changes: &Changes<'_>,
     environment: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) {
     let https = write_environment(record, environment);
-    write_headers(record, headers, facts.pass_authorization);
-    write_computed(record, facts, facts.is_https || https);
+    write_headers(record, headers, changes, facts.pass_authorization);
+    write_computed(record, facts, changes, facts.is_https || https);
 }
 
-/// The subprocess environment. True if it says HTTPS, which is consumed.
+/// The subprocess environment. True if it says HTTPS, which is consumed. Names that
+/// are the server's own by their prefix are left out: the worker sets most of them,
+/// and would let these win.
 fn write_environment<'a>(
     record: &mut RequestWriter<'_>,
     environment: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -83,16 +88,21 @@ fn write_environment<'a>(
     for (name, value) in environment {
         if name == b"HTTPS" {
             https = value.eq_ignore_ascii_case(b"on") || value == b"1";
-        } else {
+        } else if !is_reserved(name) {
             record.named(name, value);
         }
     }
     https
 }
 
+fn is_reserved(name: &[u8]) -> bool {
+    [&b"wsgi."[..], b"mod_wsgi.", b"apache."].iter().any(|prefix| name.starts_with(prefix))
+}
+
 fn write_headers<'a>(
     record: &mut RequestWriter<'_>,
     headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    changes: &Changes<'_>,
     pass_authorization: bool,
 ) {
     let mut buffer = [0_u8; 128];
@@ -101,12 +111,19 @@ fn write_headers<'a>(
             record.known(id!("CONTENT_TYPE"), value);
         } else if name.eq_ignore_ascii_case(b"Content-Length") {
             record.known(id!("CONTENT_LENGTH"), value);
-        } else if is_withheld(name, pass_authorization) {
+        } else if is_withheld(name, pass_authorization) || changes.removes(name) {
         } else if let Some(name) = cgi_name(name, &mut buffer) {
             match std::str::from_utf8(name).map_or(0, header_id) {
                 0 => record.named(name, value),
                 id => record.known(id, value),
             }
+        }
+    }
+    let changed =
+        [(id!("HTTP_HOST"), changes.host), (id!("HTTP_X_FORWARDED_FOR"), changes.forwarded_for)];
+    for (id, value) in changed {
+        if let Some(value) = value {
+            record.known(id, value);
         }
     }
 }
@@ -143,12 +160,17 @@ fn header_id(name: &str) -> u8 {
     if name.len() > 30 { 0 } else { environ_name_id(name) }
 }
 
-fn write_computed(record: &mut RequestWriter<'_>, facts: &Facts<'_>, https: bool) {
+fn write_computed(
+    record: &mut RequestWriter<'_>,
+    facts: &Facts<'_>,
+    changes: &Changes<'_>,
+    https: bool,
+) {
     let method = if facts.head_as_get { b"GET" } else { facts.method };
     let script_name = script_name(facts.uri, facts.path_info);
     let path_info = merge_slashes(facts.path_info);
     record.known(id!("REQUEST_METHOD"), method);
-    record.known(id!("SCRIPT_NAME"), &script_name);
+    record.known(id!("SCRIPT_NAME"), changes.script_name.unwrap_or(&script_name));
     record.known(id!("PATH_INFO"), &path_info);
     record.known(id!("QUERY_STRING"), facts.query);
     record.known(id!("REQUEST_URI"), request_target(facts.request_line));
@@ -157,19 +179,24 @@ fn write_computed(record: &mut RequestWriter<'_>, facts: &Facts<'_>, https: bool
     record.known(id!("DOCUMENT_ROOT"), facts.document_root);
     record.known(id!("CONTEXT_PREFIX"), facts.context_prefix);
     record.known(id!("CONTEXT_DOCUMENT_ROOT"), facts.context_document_root);
-    record.known(id!("SERVER_NAME"), facts.server_name);
-    record.known(id!("SERVER_PORT"), Decimal::new(facts.server_port.into()).as_bytes());
+    record.known(id!("SERVER_NAME"), changes.server_name.unwrap_or(facts.server_name));
+    let port = Decimal::new(facts.server_port.into());
+    record.known(id!("SERVER_PORT"), changes.server_port.unwrap_or(port.as_bytes()));
     record.known(id!("SERVER_ADDR"), facts.server_address);
     record.known(id!("SERVER_ADMIN"), facts.server_admin);
     record.known(id!("SERVER_PROTOCOL"), facts.protocol);
     record.known(id!("SERVER_SOFTWARE"), facts.server_software);
-    record.known(id!("REMOTE_ADDR"), facts.client_address);
+    let client_address = changes.client_address.unwrap_or(facts.client_address);
+    record.known(id!("REMOTE_ADDR"), client_address);
     record.known(id!("REMOTE_PORT"), Decimal::new(facts.client_port.into()).as_bytes());
     if let Some(user) = facts.user {
         record.known(id!("REMOTE_USER"), user);
         record.known(id!("AUTH_TYPE"), facts.auth_type);
     }
-    let scheme: &[u8] = if https { b"https" } else { b"http" };
+    if let Some(mount_point) = changes.script_name {
+        record.known(id!("mod_wsgi.mount_point"), mount_point);
+    }
+    let scheme: &[u8] = if changes.https.unwrap_or(https) { b"https" } else { b"http" };
     record.known(id!("wsgi.url_scheme"), scheme);
     record.known(id!("mod_wsgi.callable_object"), facts.callable_object);
     record.known(id!("mod_wsgi.request_handler"), facts.request_handler);
@@ -264,7 +291,8 @@ mod tests {
         }
         let mut buffer = Vec::new();
         let mut record = RequestWriter::new(&mut buffer, false, (0, 0), b"", b"", b"");
-        write(&mut record, facts, pairs(environment), pairs(headers));
+        let changes = Changes::default();
+        write(&mut record, facts, &changes, pairs(environment), pairs(headers));
         record.finish().unwrap();
         let mut reader = RequestReader::new(0, &buffer[HEAD_LEN..]).unwrap();
         let mut environ = HashMap::new();
@@ -326,6 +354,14 @@ mod tests {
         assert_eq!(environ["wsgi.url_scheme"], "https");
         assert_eq!(environ["trac.env"], "/t");
         assert!(!environ.contains_key("HTTPS"));
+    }
+
+    #[test]
+    fn the_servers_own_names_are_not_taken_from_the_environment() {
+        let reserved = ["wsgi.multiprocess", "mod_wsgi.process_group", "apache.version"];
+        let environment = reserved.map(|name| (name, "forged"));
+        let environ = environ(&Facts::default(), &environment, &[]);
+        assert!(reserved.iter().all(|name| !environ.contains_key(*name)), "{environ:?}");
     }
 
     #[test]

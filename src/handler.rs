@@ -3,10 +3,12 @@
 //! The files of this directory are in call order: [`target`] says which
 //! application is meant and whether it may run, [`reserve`] gets a worker
 //! thread, [`upload`] and [`send`] pass the request on, [`receive`] takes what
-//! the worker answers, and [`respond`] makes an HTTP response of it.
+//! the worker answers, and [`respond`] makes an HTTP response of it. [`ask`] is a
+//! shorter way along the same path, for questions to scripts of the configuration.
 //!
 //! *Runs in:* httpd child, on the thread that httpd gave the request.
 
+pub(crate) mod ask;
 mod outlet;
 mod receive;
 mod reserve;
@@ -53,14 +55,15 @@ fn serve(
     directory: &DirectoryConfig,
 ) -> Status {
     let facts = RequestFacts::new(request);
-    let target = match Target::of(settings, request, directory, &facts) {
+    let target = match Target::of(settings, child, request, directory, &facts) {
         Verdict::Serve(target) => target,
         Verdict::Refuse(status) => return status,
         Verdict::Decline => return Status::DECLINED,
     };
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
-    if send::encode(record, request, &target, child.pid).is_err() {
+    let (has_body, environment) = (upload::has_body(request), send::environment(request));
+    if send::encode(record, request, &target, child.pid, has_body, environment).is_err() {
         request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
         return Status::http(Problem::TooLarge.status());
     }

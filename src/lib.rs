@@ -6,6 +6,8 @@
 // Unit tests link without httpd, so what only httpd calls is unused there.
 #![cfg_attr(test, allow(dead_code, unused_imports))]
 
+#[deny(unsafe_code)]
+mod access;
 mod apache;
 #[deny(unsafe_code)]
 mod child;
@@ -22,6 +24,8 @@ mod lines;
 #[deny(unsafe_code)]
 mod parent;
 #[deny(unsafe_code)]
+mod proxies;
+#[deny(unsafe_code)]
 pub mod route;
 #[deny(unsafe_code)]
 mod site;
@@ -32,6 +36,7 @@ use apache::Status;
 use apache::hooks::Hooks;
 use apache::log::{Level, Loggable};
 use apache::pool::Pool;
+use apache::providers::{Membership, Password, Providers, RealmHash};
 use apache::request::Request;
 use apache::server::Server;
 use child::Child;
@@ -49,6 +54,25 @@ struct Module;
 
 /// An httpd child's state. Set in the child only, which never reloads this module.
 static CHILD: OnceLock<(&'static Settings, Child)> = OnceLock::new();
+
+/// Where this child asks scripts, if it could set itself up.
+fn home() -> access::Home {
+    CHILD.get().map(|(settings, child)| (*settings, child))
+}
+
+impl Providers for Module {
+    fn check_password(request: Request<'_>, user: &[u8], password: &[u8]) -> Password {
+        access::check_password(home(), request, user, password)
+    }
+
+    fn realm_hash<'r>(request: Request<'r>, user: &[u8], realm: &[u8]) -> RealmHash<'r> {
+        access::realm_hash(home(), request, user, realm)
+    }
+
+    fn check_groups(request: Request<'_>, groups: &[u8]) -> Membership {
+        access::check_groups(home(), request, groups)
+    }
+}
 
 impl Hooks for Module {
     fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
@@ -78,6 +102,10 @@ impl Hooks for Module {
 
     fn translate_name(request: Request<'_>) -> Status {
         handler::translate_name(request)
+    }
+
+    fn access_checker(request: Request<'_>) -> Status {
+        access::access_checker(home(), request)
     }
 
     fn handler(request: Request<'_>) -> Status {

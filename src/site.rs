@@ -28,6 +28,10 @@ const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
 /// Key of the finished [`Site`].
 const SITE: &std::ffi::CStr = c"mod_wsgi site";
 
+/// Name of the process group of access, authentication and dispatch scripts. A
+/// configuration may define it; else it is shaped like the implicit one.
+pub(crate) const QUESTIONS: &str = "wsgi-access";
+
 /// How long a request of a group may wait, and how much it may keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -45,6 +49,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) globals: Globals,
+    /// The worker's script that asks others.
+    pub(crate) question_script: PathBuf,
     limits: HashMap<String, Limits>,
 }
 
@@ -166,7 +172,16 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         .ok_or_else(|| missing("the directory of mod_wsgi.so"))?;
     let mpm = mpm::mpm();
     let mut members = members(&globals, server)?;
-    members.extend(implicit_member(&globals, server, &mpm));
+    if !globals.restrict_embedded {
+        members.extend(implicit_member(&globals, server, &mpm));
+    }
+    if globals.group(QUESTIONS).is_none() {
+        members.extend(implicit_member(&globals, server, &mpm).map(|(mut member, limits)| {
+            QUESTIONS.clone_into(&mut member.group.name);
+            member.group.preload.clear();
+            (member, limits)
+        }));
+    }
     for notice in &globals.notices {
         server.log(Level::Info, format_args!("{}: {}", notice.place, notice.text));
     }
@@ -175,7 +190,11 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
     let limits = members.iter().map(|(member, limits)| (member.group.name.clone(), *limits));
     let site = Site {
-        settings: Settings { limits: limits.collect(), globals },
+        settings: Settings {
+            limits: limits.collect(),
+            question_script: directory.join("mod_wsgi/_question.py"),
+            globals,
+        },
         begin: begin(&directory, &mpm, version),
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
@@ -219,15 +238,12 @@ fn members(
     if errors.is_empty() { Ok(members) } else { Err(errors) }
 }
 
-/// The group of the empty name, which is there unless WSGIRestrictEmbedded is On.
+/// The group of the empty name.
 fn implicit_member(
     globals: &Globals,
     server: Server<'static>,
     mpm: &Mpm,
 ) -> Option<(Member, Limits)> {
-    if globals.restrict_embedded {
-        return None;
-    }
     let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
     let shape = config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What needs no httpd stays free of it: these modules are tested without one.
-const FREE_OF_HTTPD: [&str; 4] = ["config", "route", "environ", "directives"];
+const FREE_OF_HTTPD: [&str; 5] = ["config", "route", "environ", "directives", "proxies"];
 
 /// What stands before the digits of a code in the sources.
 const BEFORE_CODES: [&str; 4] = ["MWR", "u16 = ", "failure(\"", "refuse("];

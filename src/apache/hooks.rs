@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use super::guard::guard;
 use super::pool::Pool;
+use super::providers::{self, Providers};
 use super::request::Request;
 use super::server::Server;
 use super::{Status, sys};
@@ -26,6 +27,9 @@ pub(crate) trait Hooks {
     fn end_generation(server: Server<'static>, generation: i32);
     /// Maps a URL to a file. *Runs in:* the child, on a worker thread.
     fn translate_name(request: Request<'_>) -> Status;
+    /// Whether a client is let in, before anybody asks who the user is. *Runs in:* the
+    /// child, on a worker thread.
+    fn access_checker(request: Request<'_>) -> Status;
     /// Answers a request. *Runs in:* the child, on a worker thread.
     fn handler(request: Request<'_>) -> Status;
 }
@@ -68,9 +72,15 @@ static AFTER_ALIAS: Order<2> = Order([c"mod_alias.c".as_ptr(), std::ptr::null()]
 static BEFORE_USERDIR: Order<3> =
     Order([c"mod_userdir.c".as_ptr(), c"mod_vhost_alias.c".as_ptr(), std::ptr::null()]);
 
+static AFTER_SSL: Order<2> = Order([c"mod_ssl.c".as_ptr(), std::ptr::null()]);
+static BEFORE_HOST: Order<2> = Order([c"mod_authz_host.c".as_ptr(), std::ptr::null()]);
+
 /// Registers all hooks; httpd calls it when the module is loaded.
-pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) {
+pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::apr_pool_t) {
     const MIDDLE: c_int = 10;
+    // A script may decide by the URL, so each one of an internal request is asked about.
+    #[allow(clippy::cast_possible_wrap)] // a small number
+    const AUTH_PER_URI: c_int = sys::AP_AUTH_INTERNAL_PER_URI as c_int;
     let none = std::ptr::null();
     // SAFETY: httpd is loading the module; it withdraws the hooks before it unloads it.
     unsafe {
@@ -84,7 +94,15 @@ pub(crate) unsafe extern "C" fn register<H: Hooks>(_pool: *mut sys::apr_pool_t) 
             BEFORE_USERDIR.0.as_ptr(),
             MIDDLE,
         );
+        sys::ap_hook_check_access(
+            Some(access_checker::<H>),
+            AFTER_SSL.0.as_ptr(),
+            BEFORE_HOST.0.as_ptr(),
+            MIDDLE,
+            AUTH_PER_URI,
+        );
         sys::ap_hook_handler(Some(handler::<H>), none, none, MIDDLE);
+        providers::register::<H>(pool);
     }
 }
 
@@ -151,6 +169,11 @@ unsafe extern "C" fn end_generation<H: Hooks>(server: *mut sys::server_rec, gene
 unsafe extern "C" fn translate_name<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::translate_name) }
+}
+
+unsafe extern "C" fn access_checker<H: Hooks>(request: *mut sys::request_rec) -> c_int {
+    // SAFETY: the hook's contract: the request is alive and this thread's.
+    unsafe { with_request(request, H::access_checker) }
 }
 
 unsafe extern "C" fn handler<H: Hooks>(request: *mut sys::request_rec) -> c_int {

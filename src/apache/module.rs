@@ -6,10 +6,11 @@ use std::mem::MaybeUninit;
 use super::commands::{Commands, Table};
 use super::configuration::{create_directory, create_server, merge_directories, merge_servers};
 use super::hooks::{Hooks, register};
+use super::providers::Providers;
 use super::sys;
 
 /// The record; what STANDARD20_MODULE_STUFF is in C.
-pub(crate) const fn record<M: Hooks + Commands, const N: usize>(
+pub(crate) const fn record<M: Hooks + Providers + Commands, const N: usize>(
     commands: &'static Table<N>,
 ) -> sys::module {
     // SAFETY: every field is a number, a pointer or an optional function: zero is a

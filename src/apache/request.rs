@@ -154,6 +154,12 @@ impl<'r> Request<'r> {
         (!user.is_null()).then(|| bytes(user))
     }
 
+    /// Makes `user` the authenticated user.
+    pub(crate) fn set_user(self, user: &'r CStr) {
+        // SAFETY: the record is alive, the string lives in its pool.
+        unsafe { (*self.raw()).user = user.as_ptr().cast_mut() };
+    }
+
     /// How httpd authenticated.
     pub(crate) fn auth_type(self) -> &'r [u8] {
         bytes(self.field(|r| r.ap_auth_type))
@@ -220,6 +226,22 @@ impl<'r> Request<'r> {
         unsafe { sys::wsgi_connection_is_https(self.connection()) != 0 }
     }
 
+    /// What a module for TLS knows under one of its names; none for nothing.
+    pub(crate) fn tls_variable(self, name: &CStr) -> Option<&'r [u8]> {
+        // SAFETY: request, connection and server are alive, and so is the pool that the
+        // answer is in.
+        let value = bytes(unsafe {
+            sys::ap_ssl_var_lookup(
+                self.pool().raw(),
+                self.field(|r| r.server),
+                self.connection(),
+                self.raw(),
+                name.as_ptr(),
+            )
+        });
+        (!value.is_empty()).then_some(value)
+    }
+
     /// The scheme by httpd.
     pub(crate) fn scheme(self) -> &'r [u8] {
         // SAFETY: the request is alive; the answer is a constant or in its pool.
@@ -265,6 +287,14 @@ impl<'r> Request<'r> {
     /// The client's address, after mod_remoteip.
     pub(crate) fn client_ip(self) -> &'r [u8] {
         bytes(self.field(|r| r.useragent_ip))
+    }
+
+    /// The client's name as HostnameLookups says, else its address.
+    pub(crate) fn remote_name(self) -> &'r [u8] {
+        #[allow(clippy::cast_possible_wrap)] // a small number
+        const NAME: c_int = sys::REMOTE_NAME as c_int;
+        // SAFETY: the request is alive; the answer is in its or the connection's pool.
+        bytes(unsafe { sys::ap_get_useragent_host(self.raw(), NAME, std::ptr::null_mut()) })
     }
 
     /// The client's port.

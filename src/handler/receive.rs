@@ -305,7 +305,7 @@ impl<'x> Receiver<'x> {
 
 /// An entry of the application in the request's log. Lines become entries, and
 /// httpd escapes control characters.
-fn log(request: Request<'_>, log: Log<'_>) {
+pub(super) fn log(request: Request<'_>, log: Log<'_>) {
     let level = Level::from_u8(log.level);
     for line in String::from_utf8_lossy(log.text).lines() {
         request.log(level, line);

@@ -10,10 +10,11 @@ use wsgi_sys::socket;
 
 use super::reserve::Slot;
 use super::target::Target;
-use super::upload::{self, Upload};
+use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
 use crate::environ::{self, Decimal, Facts};
+use crate::proxies;
 
 /// Why an exchange with a worker broke down.
 #[derive(Debug)]
@@ -97,21 +98,24 @@ pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> R
     Ok(())
 }
 
-/// Encodes the request as one REQUEST record.
+/// Encodes the request as one REQUEST record. `environment` are variables of other
+/// modules for the application.
 ///
 /// # Errors
 /// It exceeds the record's limits.
-pub(super) fn encode(
+pub(super) fn encode<'e>(
     buffer: &mut Vec<u8>,
-    request: Request<'_>,
+    request: Request<'e>,
     target: &Target<'_>,
     pid: u32,
+    has_body: bool,
+    environment: impl Iterator<Item = (&'e [u8], &'e [u8])>,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
     let mut record = RequestWriter::new(
         buffer,
-        upload::has_body(request),
+        has_body,
         times,
         target.script,
         target.handler_script,
@@ -152,13 +156,23 @@ pub(super) fn encode(
         head_as_get: target.head_as_get,
         pass_authorization: target.route.pass_authorization,
     };
+    let header = |name: &str| {
+        let name = request.pool().string(name.as_bytes());
+        request.headers_in().find(name).map(CStr::to_bytes)
+    };
     environ::write(
         &mut record,
         &facts,
-        request.subprocess_env().iter().map(as_bytes),
+        &proxies::changes(target.trust(), facts.client_address, header),
+        environment,
         request.headers_in().iter().map(as_bytes),
     );
     record.finish()
+}
+
+/// Variables of SetEnv and of other modules.
+pub(super) fn environment(request: Request<'_>) -> impl Iterator<Item = (&[u8], &[u8])> {
+    request.subprocess_env().iter().map(as_bytes)
 }
 
 fn as_bytes<'r>((name, value): (&'r CStr, &'r CStr)) -> (&'r [u8], &'r [u8]) {

@@ -2,23 +2,29 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::access::ownership::objection;
 use crate::apache::Status;
 use crate::apache::configuration::of_server;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::{FileType, Request};
-use crate::child::Application;
-use crate::config::expand::Facts;
+use crate::child::{Application, Child};
+use crate::config::expand::{Facts, Kind, Name};
 use crate::config::{
-    Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, ServerConfig, ServerId,
+    Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, Script, ServerConfig, ServerId,
 };
+use crate::proxies::Trust;
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
-use crate::site::{Limits, Settings};
+use crate::site::{Limits, QUESTIONS, Settings};
+
+use super::ask::{Question, ask};
+use crate::access::answer::Answer;
 
 /// Name of the handler that runs a file as a WSGI script.
 const HANDLER: &CStr = c"wsgi-script";
@@ -68,6 +74,8 @@ pub(super) struct Target<'a> {
     pub(super) error_override: bool,
     /// WSGIEnableSendfile.
     pub(super) sendfile: bool,
+    /// Settings of the directory; none for questions to scripts.
+    directory: Option<&'a DirectoryConfig>,
     /// Microseconds since the epoch: from here on the request waits for a slot.
     pub(super) queue_start: u64,
 }
@@ -76,6 +84,7 @@ impl<'a> Target<'a> {
     /// Looks at a request as httpd has mapped it. `facts` are those of the request.
     pub(super) fn of(
         settings: &'a Settings,
+        child: &Child,
         request: Request<'a>,
         directory: &'a DirectoryConfig,
         facts: &'a RequestFacts<'a>,
@@ -95,16 +104,29 @@ impl<'a> Target<'a> {
         if let Some(refusal) = refused(request, directory, how) {
             return refuse(request, &refusal);
         }
-        let overrides: Vec<&Overrides> = match (script, alias) {
-            (Some(script), _) => vec![&script.overrides],
-            (None, Some(alias)) => vec![&alias.overrides],
-            (None, None) => Vec::new(),
-        };
+        let mut overrides: Vec<&Overrides> = Vec::new();
+        if let Some(script) = &directory.dispatch_script {
+            let Some(dispatched) = dispatch(settings, child, request, script) else {
+                return Verdict::Refuse(Status::INTERNAL_SERVER_ERROR);
+            };
+            overrides.push(facts.dispatched.get_or_init(|| dispatched));
+        }
+        match (script, alias) {
+            (Some(script), _) => overrides.push(&script.overrides),
+            (None, Some(alias)) => overrides.push(&alias.overrides),
+            (None, None) => {}
+        }
         let server = ServerId(request.server().id());
         let route = match route(&settings.globals, server, &overrides, directory, facts) {
             Ok(route) => route,
             Err(refusal) => return refuse(request, &refusal),
         };
+        let executed =
+            script.map_or_else(|| Path::new(OsStr::from_bytes(request.filename())), |s| &s.path);
+        if let Some(objection) = route.group.and_then(|group| objection(group, executed)) {
+            request.log(Level::Error, objection);
+            return Verdict::Refuse(Status::http(403));
+        }
         let path = |script: &'a Arc<HandlerScript>| script.path.as_os_str().as_bytes();
         Verdict::Serve(Self {
             script: request.filename(),
@@ -118,8 +140,46 @@ impl<'a> Target<'a> {
             },
             error_override: directory.error_override(),
             sendfile: directory.enable_sendfile(),
+            directory: Some(directory),
             queue_start: now(),
             route,
+        })
+    }
+
+    /// Where a question to `script` goes: as if `mod_wsgi._question` were a handler
+    /// script for it.
+    pub(super) fn for_question(
+        settings: &'a Settings,
+        script: &'a Script,
+        facts: &'a RequestFacts<'a>,
+    ) -> Self {
+        let name = &script.application_group;
+        let group = name.expand(Kind::ProcessGroup, true, facts);
+        Self {
+            route: Route {
+                group: None,
+                process_group: Cow::Borrowed(QUESTIONS),
+                application_group: group.unwrap_or(Cow::Borrowed(name.text())),
+                callable_object: Cow::Borrowed("application"),
+                script_reloading: false,
+                pass_authorization: false,
+            },
+            script: script.path.as_os_str().as_bytes(),
+            handler_script: settings.question_script.as_os_str().as_bytes(),
+            limits: settings.limits(QUESTIONS),
+            sendfile: false,
+            head_as_get: false,
+            error_override: false,
+            directory: None,
+            queue_start: now(),
+        }
+    }
+
+    /// Whose word on the client is taken.
+    pub(super) fn trust(&self) -> Trust<'a> {
+        self.directory.map_or_else(Trust::default, |directory| Trust {
+            headers: directory.trusted_proxy_headers.as_deref().map_or(&[], Vec::as_slice),
+            proxies: directory.trusted_proxies.as_deref().map(Vec::as_slice),
         })
     }
 
@@ -184,6 +244,43 @@ fn refused(request: Request<'_>, directory: &DirectoryConfig, handler: Handler) 
     })
 }
 
+/// What a WSGIDispatchScript chooses for a request; none if it failed, which was logged.
+fn dispatch(
+    settings: &Settings,
+    child: &Child,
+    request: Request<'_>,
+    script: &Script,
+) -> Option<Overrides> {
+    const FUNCTIONS: [&str; 3] = ["process_group?", "application_group?", "callable_object?"];
+    let question = Question { script, functions: &FUNCTIONS, environment: true, arguments: &[] };
+    let answers = ask(settings, child, request, &question)
+        .map_err(|why| request.log(Level::Error, why))
+        .ok()?;
+    let mut overrides = Overrides::default();
+    for (function, answer) in FUNCTIONS.iter().zip(answers) {
+        let text = match &answer {
+            Answer::Missing | Answer::None => continue,
+            Answer::Text(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        };
+        let Some(text) = text else {
+            let (path, name) = (script.path.display(), function.trim_end_matches('?'));
+            let text = format!(
+                "MWR1308: {name}() of script {path} returned {answer}; it has to return None or a name"
+            );
+            request.log(Level::Error, text);
+            return None;
+        };
+        let (setting, kind) = match *function {
+            "process_group?" => (&mut overrides.process_group, Kind::ProcessGroup),
+            "application_group?" => (&mut overrides.application_group, Kind::ApplicationGroup),
+            _ => (&mut overrides.callable_object, Kind::CallableObject),
+        };
+        *setting = Some(Name::parse(text, kind));
+    }
+    Some(overrides)
+}
+
 /// What names of groups may be made of.
 #[derive(Debug)]
 pub(super) struct RequestFacts<'r> {
@@ -191,6 +288,8 @@ pub(super) struct RequestFacts<'r> {
     host: &'r str,
     server_name: &'r str,
     script_name: OnceCell<Vec<u8>>,
+    /// What a dispatch script chose.
+    dispatched: OnceCell<Overrides>,
 }
 
 impl<'r> RequestFacts<'r> {
@@ -200,6 +299,7 @@ impl<'r> RequestFacts<'r> {
             host: std::str::from_utf8(request.hostname()).unwrap_or_default(),
             server_name: request.server().hostname(),
             script_name: OnceCell::new(),
+            dispatched: OnceCell::new(),
         }
     }
 }

@@ -3,10 +3,12 @@
 
 mod harness;
 
+mod access;
 mod applications;
 mod body;
 mod chaos;
 mod configuration;
+mod conformance;
 mod disconnect;
 mod environ;
 mod errors;
@@ -19,6 +21,8 @@ mod limits;
 mod load;
 mod modes;
 mod privileges;
+mod proxies;
 mod pythons;
+mod security;
 mod start_response;
 mod streaming;

@@ -22,7 +22,7 @@ use crate::line::Line;
 use crate::log::{self, Destination, level};
 use crate::reply::Refusal;
 use crate::response::StartResponse;
-use crate::{output, script, thread};
+use crate::{events, output, script, thread};
 
 /// What a worker thread keeps from one request to the next.
 #[derive(Debug)]
@@ -113,6 +113,7 @@ impl Desk {
         });
         let (failure, is_head) =
             result.unwrap_or_else(|error| (Some(self.report(py, &script_name(), &error)), false));
+        events::finished(py, &self.line, self.serial);
         thread::set_idle(py, self.thread);
         errors::end_lines(py);
         self.end_errors(py);
@@ -139,6 +140,7 @@ impl Desk {
             return Ok(Some(500));
         };
         environ.set_item(intern!(py, "mod_wsgi.application_start"), epoch_seconds())?;
+        let application = events::started(environ, application)?;
         let start_response = StartResponse { line: Arc::clone(&self.line), serial: self.serial };
         let result = application.call1((environ, start_response))?;
         let failure = output::send(py, &self.line, &result)
@@ -240,6 +242,7 @@ impl Desk {
             (format!("MWR3020: exception in the application in {script}"), 500)
         };
         log::exception(py, &message, error);
+        events::exception(py, error);
         match fault {
             Some(Fault::Status(status @ 400..=599)) => status,
             _ => status,

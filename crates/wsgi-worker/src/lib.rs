@@ -15,6 +15,7 @@ mod body;
 mod control;
 mod environ;
 mod errors;
+mod events;
 mod exchange;
 mod file;
 mod head;

@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::events;
 use crate::head::{Head, type_name};
 use crate::line::Line;
 use crate::log::{self, level};
@@ -45,7 +46,10 @@ impl StartResponse {
         let set =
             self.line.with_reply(py, |reply| if runs() { reply.set_head(head) } else { Err(head) });
         match (set, raised) {
-            (Ok(()), _) => Ok(Write { line: Arc::clone(&self.line), serial: self.serial }),
+            (Ok(()), _) => {
+                events::response_started(status, headers, exc_info)?;
+                Ok(Write { line: Arc::clone(&self.line), serial: self.serial })
+            }
             (Err(_), Some(error)) => Err(error),
             (Err(_), None) => Err(PyRuntimeError::new_err(
                 "start_response was called again without exc_info after the headers had been sent",
