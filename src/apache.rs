@@ -20,6 +20,7 @@ pub(crate) mod pool;
 pub(crate) mod providers;
 pub(crate) mod regex;
 pub(crate) mod request;
+mod response;
 pub(crate) mod retained;
 pub(crate) mod server;
 pub(crate) mod table;

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -23,13 +22,11 @@ use wsgi_proto::mailbox::{
 use wsgi_sys::socket;
 use wsgi_sys::table::{PoolRef, Reservation, Table};
 
+use crate::scratch::{Lent, Scratches};
 use crate::site::Site;
 
 /// Milliseconds after which a child looks whether its supervisor was replaced.
 const LINK_CHECK: u64 = 1_000;
-
-/// Buffers larger than this are not kept for the next request.
-const SCRATCH_LIMIT: usize = 512 * 1024;
 
 /// Longest wait for the mailbox to take a datagram before it is tried again.
 const MAILBOX_RETRY: Duration = Duration::from_millis(20);
@@ -96,47 +93,6 @@ struct Link {
 
 type Pools = HashMap<String, HashMap<String, PoolRef>>;
 
-/// Buffers of one exchange.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    /// The REQUEST record.
-    pub(crate) record: Vec<u8>,
-    /// What is received.
-    pub(crate) buffer: Vec<u8>,
-}
-
-/// Lends a [`Scratch`] to a request.
-#[derive(Debug)]
-pub(crate) struct ScratchGuard<'c> {
-    child: &'c Child,
-    scratch: Scratch,
-}
-
-impl Deref for ScratchGuard<'_> {
-    type Target = Scratch;
-
-    fn deref(&self) -> &Scratch {
-        &self.scratch
-    }
-}
-
-impl DerefMut for ScratchGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Scratch {
-        &mut self.scratch
-    }
-}
-
-impl Drop for ScratchGuard<'_> {
-    fn drop(&mut self) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.record.clear();
-        if scratch.record.capacity() <= SCRATCH_LIMIT && scratch.buffer.len() <= SCRATCH_LIMIT {
-            let mut free = self.child.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-            free.push(scratch);
-        }
-    }
-}
-
 /// State of an httpd child; lives until the process exits.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -150,7 +106,7 @@ pub(crate) struct Child {
     lease: AtomicU32,
     /// Milliseconds after `started` when the supervisor was last seen alive.
     link_seen: AtomicU64,
-    scratches: Mutex<Vec<Scratch>>,
+    scratches: Scratches,
     link: Mutex<Option<Link>>,
     pools: RwLock<Pools>,
     channels: RwLock<HashMap<u32, Arc<Channel>>>,
@@ -172,7 +128,7 @@ impl Child {
             started: Instant::now(),
             lease: AtomicU32::new(0),
             link_seen: AtomicU64::new(0),
-            scratches: Mutex::default(),
+            scratches: Scratches::default(),
             link: Mutex::default(),
             pools: RwLock::default(),
             channels: RwLock::default(),
@@ -200,9 +156,8 @@ impl Child {
     }
 
     /// Buffers for one request, used again by the next.
-    pub(crate) fn scratch(&self) -> ScratchGuard<'_> {
-        let mut free = self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        ScratchGuard { child: self, scratch: free.pop().unwrap_or_default() }
+    pub(crate) fn scratch(&self) -> Lent<'_> {
+        self.scratches.lend()
     }
 
     /// The pool of an application, created by the supervisor if need be.

@@ -21,8 +21,9 @@ use crate::apache::Status;
 use crate::apache::configuration::of_request;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
-use crate::child::{Child, Scratch};
+use crate::child::Child;
 use crate::config::DirectoryConfig;
+use crate::scratch::Scratch;
 use crate::site::Settings;
 
 use receive::Receiver;

@@ -28,6 +28,8 @@ mod proxies;
 #[deny(unsafe_code)]
 pub mod route;
 #[deny(unsafe_code)]
+mod scratch;
+#[deny(unsafe_code)]
 mod site;
 
 use std::sync::OnceLock;

@@ -167,6 +167,7 @@ impl<'c> Command<'c> {
     }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn apply<C: Commands>(
     parms: *mut sys::cmd_parms,
     directory: *mut c_void,

@@ -54,6 +54,7 @@ impl<T: Merge> Node<T> {
 }
 
 /// `create_dir_config`. *Runs in:* the parent; the child for .htaccess.
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 pub(crate) unsafe extern "C" fn create_directory<T: Merge>(
     pool: *mut sys::apr_pool_t,
     _path: *mut c_char,
@@ -69,6 +70,7 @@ pub(crate) unsafe extern "C" fn create_directory<T: Merge>(
 }
 
 /// `merge_dir_config`. *Runs in:* the parent and, for each request, the child.
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 pub(crate) unsafe extern "C" fn merge_directories<T: Merge>(
     pool: *mut sys::apr_pool_t,
     outer: *mut c_void,
@@ -96,6 +98,7 @@ pub(crate) unsafe extern "C" fn merge_directories<T: Merge>(
 }
 
 /// `create_server_config`. *Runs in:* the parent.
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 pub(crate) unsafe extern "C" fn create_server<T: Merge>(
     pool: *mut sys::apr_pool_t,
     _server: *mut sys::server_rec,
@@ -110,6 +113,7 @@ pub(crate) unsafe extern "C" fn create_server<T: Merge>(
 }
 
 /// `merge_server_config`. *Runs in:* the parent.
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 pub(crate) unsafe extern "C" fn merge_servers<T: Merge>(
     pool: *mut sys::apr_pool_t,
     base: *mut c_void,

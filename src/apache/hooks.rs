@@ -34,6 +34,7 @@ pub(crate) trait Hooks {
     fn handler(request: Request<'_>) -> Status;
 }
 
+// SAFETY: declared as the symbol is defined in lib.rs.
 unsafe extern "C" {
     /// The module record, which `lib.rs` exports.
     static mut wsgi_module: sys::module;
@@ -76,6 +77,7 @@ static AFTER_SSL: Order<2> = Order([c"mod_ssl.c".as_ptr(), std::ptr::null()]);
 static BEFORE_HOST: Order<2> = Order([c"mod_authz_host.c".as_ptr(), std::ptr::null()]);
 
 /// Registers all hooks; httpd calls it when the module is loaded.
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::apr_pool_t) {
     const MIDDLE: c_int = 10;
     // A script may decide by the URL, so each one of an internal request is asked about.
@@ -106,6 +108,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
     }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn check_config<H: Hooks>(
     pconf: *mut sys::apr_pool_t,
     _plog: *mut sys::apr_pool_t,
@@ -116,6 +119,7 @@ unsafe extern "C" fn check_config<H: Hooks>(
     unsafe { with_configuration(pconf, server, H::check_config) }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn post_config<H: Hooks>(
     pconf: *mut sys::apr_pool_t,
     _plog: *mut sys::apr_pool_t,
@@ -145,6 +149,7 @@ unsafe fn with_configuration(
     .0
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn child_init<H: Hooks>(
     _pchild: *mut sys::apr_pool_t,
     server: *mut sys::server_rec,
@@ -157,6 +162,7 @@ unsafe extern "C" fn child_init<H: Hooks>(
     });
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn end_generation<H: Hooks>(server: *mut sys::server_rec, generation: c_int) {
     guard(|| {
         if let Some(server) = NonNull::new(server) {
@@ -166,16 +172,19 @@ unsafe extern "C" fn end_generation<H: Hooks>(server: *mut sys::server_rec, gene
     });
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn translate_name<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::translate_name) }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn access_checker<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::access_checker) }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn handler<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::handler) }

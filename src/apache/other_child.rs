@@ -36,6 +36,7 @@ pub(crate) fn register<T: OtherChild>(pool: Pool<'_>, pid: i32, owner: &T) {
     }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn maintain<T: OtherChild>(reason: c_int, data: *mut c_void, _status: c_int) {
     guard::guard(|| {
         let reason = u32::try_from(reason).unwrap_or(u32::MAX);

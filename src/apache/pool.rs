@@ -139,6 +139,7 @@ pub(crate) trait Cleared {
     fn cleared(&self);
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn cleared<T: Cleared>(owner: *mut c_void) -> sys::apr_status_t {
     super::guard::guard(|| {
         if let Some(owner) = NonNull::new(owner.cast::<T>()) {
@@ -149,6 +150,7 @@ unsafe extern "C" fn cleared<T: Cleared>(owner: *mut c_void) -> sys::apr_status_
     0
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn drop_boxed<T>(pointer: *mut c_void) -> sys::apr_status_t {
     super::guard::guard(|| {
         // SAFETY: registered by `Pool::own` with a leaked Box<T>; APR calls it once.

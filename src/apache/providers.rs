@@ -117,6 +117,7 @@ unsafe fn with_request<'r, T: OnPanic>(
     })
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn check_password<P: Providers>(
     request: *mut sys::request_rec,
     user: *const c_char,
@@ -136,6 +137,7 @@ unsafe extern "C" fn check_password<P: Providers>(
     }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn get_realm_hash<P: Providers>(
     request: *mut sys::request_rec,
     user: *const c_char,
@@ -159,6 +161,7 @@ unsafe extern "C" fn get_realm_hash<P: Providers>(
     }
 }
 
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn check_authorization<P: Providers>(
     request: *mut sys::request_rec,
     groups: *const c_char,

@@ -23,8 +23,9 @@ use super::send::{self, Problem};
 use super::target::{RequestFacts, Target};
 use crate::access::answer::Answer;
 use crate::apache::request::Request;
-use crate::child::{Child, Scratch};
+use crate::child::Child;
 use crate::config::Script;
+use crate::scratch::Scratch;
 use crate::site::Settings;
 
 /// Name of the header that holds a function's result.
