@@ -79,7 +79,7 @@ fn serve(
         match send::send(&slot, record, &mut upload) {
             Ok(()) => break slot,
             // A process that dies before it has the whole request has not begun it.
-            Err(Problem::Died) if patience.allows_retry() => {}
+            Err(Problem::Unsent) if patience.allows_retry() => {}
             Err(problem) => {
                 request.log(Level::Error, target.failure("1201", &problem));
                 return response.break_off(problem.status());

@@ -29,7 +29,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "Sends figures to a socket, as datagrams.",
         telemetry,
     )
-    .with_options(|| docs(INTERVAL)),
+    .with_options(|| docs(INTERVAL))
+    .without_effect("telemetry is not sent yet"),
     Directive::new(
         c"WSGISlowRequests",
         Context::Global,
@@ -41,7 +42,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             scope.globals.slow_requests = Some(limit.unwrap_or(Duration::MAX));
             Ok(())
         },
-    ),
+    )
+    .without_effect("slow requests are not reported yet"),
     Directive::new(
         c"WSGITelemetryOptions",
         Context::Global,
@@ -54,7 +56,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             }
             Ok(())
         },
-    ),
+    )
+    .without_effect("telemetry is not sent yet"),
 ];
 
 /// Least time between two datagrams, in seconds.

@@ -77,7 +77,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             scope.directory.ignore_activity = Some(flag(line.word(0))?);
             Ok(())
         },
-    ),
+    )
+    .without_effect("every request counts as activity"),
     Directive::new(
         c"WSGITrustedProxyHeaders",
         Context::FileInfo,

@@ -144,6 +144,9 @@ impl<'x> Receiver<'x> {
                     self.cancel()?;
                 }
                 if !readable {
+                    if !client {
+                        self.tick()?;
+                    }
                     continue;
                 }
             }

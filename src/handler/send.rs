@@ -21,6 +21,8 @@ use crate::proxies;
 pub(super) enum Problem {
     /// The request does not fit into a record.
     TooLarge,
+    /// The daemon process has died before it had the request: it has not begun it.
+    Unsent,
     /// The channel ended: the daemon process has died.
     Died,
     /// Nothing came within socket-timeout.
@@ -38,7 +40,7 @@ impl Problem {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::TooLarge => 431,
-            Self::Died | Self::Io(_) | Self::Malformed(_) => 502,
+            Self::Unsent | Self::Died | Self::Io(_) | Self::Malformed(_) => 502,
             Self::Timeout => 504,
             Self::ClientGone => super::reserve::CLIENT_GONE,
         }
@@ -56,6 +58,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => f.write_str("the request's header fields are too large"),
+            Self::Unsent => f.write_str("the daemon process ended before it had the request"),
             Self::Died => f.write_str("the daemon process ended during the request"),
             Self::Timeout => f.write_str("the application was silent for socket-timeout"),
             Self::Io(error) => write!(f, "the daemon process can't be reached: {error}"),
@@ -93,7 +96,13 @@ pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> R
             Some(head) => (head, body),
             None => (&[][..], &body[sent - record.len()..]),
         };
-        sent += socket::send(socket, &[io::IoSlice::new(head), io::IoSlice::new(rest)], &[], true)?;
+        let parts = [io::IoSlice::new(head), io::IoSlice::new(rest)];
+        sent += socket::send(socket, &parts, &[], true).map_err(|error| {
+            match Problem::from(error) {
+                Problem::Died if sent < record.len() => Problem::Unsent,
+                problem => problem,
+            }
+        })?;
     }
     Ok(())
 }

@@ -343,7 +343,8 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         |group, text, reading| {
             put(&mut group.header_buffer_size, reading.bytes(text, 8192, i64::from(i32::MAX)))
         },
-    ),
+    )
+    .without_effect("a header field may have 1 MiB"),
     Choice::new(
         "response-buffer-size",
         "bytes",
@@ -362,7 +363,8 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         |group, text, reading| {
             put(&mut group.response_socket_timeout, reading.seconds(text).map(Some))
         },
-    ),
+    )
+    .without_effect("httpd's Timeout holds for writes to the client"),
     Choice::new(
         "response-flush-delay",
         "milliseconds",
@@ -372,7 +374,8 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
             let delay = reading.number(text, 0..=i64::from(u32::MAX)).map(Duration::from_millis);
             put(&mut group.response_flush_delay, delay)
         },
-    ),
+    )
+    .without_effect("each piece of a streamed response is sent at once"),
     Choice::new(
         "script-user",
         "name|#uid",
