@@ -335,7 +335,7 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
             put(&mut group.receive_buffer_size, reading.bytes(text, 512, i64::from(i32::MAX)))
         },
     ),
-    Choice::new(
+    Choice::<DaemonGroup>::new(
         "header-buffer-size",
         "bytes",
         "32768",
@@ -355,7 +355,7 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
             put(&mut group.response_buffer_size, reading.bytes(text, 65536, i64::MAX))
         },
     ),
-    Choice::new(
+    Choice::<DaemonGroup>::new(
         "response-socket-timeout",
         "seconds",
         "socket-timeout",
@@ -365,7 +365,7 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         },
     )
     .without_effect("httpd's Timeout holds for writes to the client"),
-    Choice::new(
+    Choice::<DaemonGroup>::new(
         "response-flush-delay",
         "milliseconds",
         "5",
