@@ -24,6 +24,9 @@ use crate::apache::retained::{Kept, retained};
 /// How long the supervisor may take to answer a configuration.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// How often a supervisor is started that dies at once.
+const ATTEMPTS: u32 = 5;
+
 /// How long a stopping supervisor may take beyond its daemons' shutdown-timeout.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
 
@@ -100,9 +103,18 @@ impl Supervisor {
         if self.is_alive() && self.try_configure(begin, members).is_ok() {
             return Ok(());
         }
-        self.stop(Duration::ZERO);
-        self.start(directory, log)?;
-        self.try_configure(begin, members)
+        // One that dies while it is configured is followed by another: without any,
+        // nobody would start daemons until the next restart of httpd.
+        let mut outcome = Ok(());
+        for _ in 0..ATTEMPTS {
+            self.stop(Duration::ZERO);
+            self.start(directory, log)?;
+            outcome = self.try_configure(begin, members);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Whether it runs. Reaps it if it has ended.
