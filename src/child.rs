@@ -305,8 +305,15 @@ impl Child {
         if link.as_ref().is_some_and(|link| is_closed(link.socket.as_fd())) {
             *link = None;
         }
-        if link.is_none() {
-            *link = Some(self.register(deadline)?);
+        while link.is_none() {
+            match self.register(deadline) {
+                Ok(registered) => *link = Some(registered),
+                // The supervisor died over it: its successor reads the same mailbox.
+                Err(LinkError::Io(_)) if Instant::now() < deadline => {
+                    std::thread::sleep(MAILBOX_RETRY);
+                }
+                Err(error) => return Err(error),
+            }
         }
         link.as_mut().ok_or(LinkError::Unexpected)
     }

@@ -188,8 +188,12 @@ impl Loop {
 
     /// Daemons before children: what they said before they ended is read first.
     fn sources(&self) -> Vec<(Source, BorrowedFd<'_>)> {
-        let mut sources =
-            vec![(Source::Mailbox, self.mailbox.as_fd()), (Source::Signals, self.signals.as_fd())];
+        let mut sources = vec![(Source::Signals, self.signals.as_fd())];
+        // Who may register is known with the first configuration: until then those who
+        // found the last supervisor dead wait.
+        if self.setting.child_uid.is_some() {
+            sources.push((Source::Mailbox, self.mailbox.as_fd()));
+        }
         sources.extend(self.control.as_ref().map(|fd| (Source::Control, fd.as_fd())));
         sources.extend(self.parent.as_ref().map(|fd| (Source::Parent, fd.as_fd())));
         for (&id, worker) in &self.workers {
