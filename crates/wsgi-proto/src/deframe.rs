@@ -53,20 +53,33 @@ pub enum Next<'a> {
 /// kind does not have, [`Error::UnknownKind`], and [`Error::TooLong`] for a
 /// length over the kind's limit.
 pub fn next(stream: &[u8]) -> Result<Next<'_>, Error> {
-    let Some((head, after)) = stream.split_first_chunk::<HEAD_LEN>() else {
+    let Some((kind, Head { length, flags, .. })) = head(stream)? else {
         return Ok(Next::NeedMore);
     };
-    let Head { length, kind, flags } = Head::from_bytes(*head)?;
-    let kind = Kind::from_u8(kind)?;
-    if flags & !kind.flags() != 0 {
-        return Err(Error::Invalid("flags"));
-    }
-    if length > kind.limit() {
-        return Err(Error::TooLong("record"));
-    }
+    let after = stream.get(HEAD_LEN..).unwrap_or_default();
     let length = usize::try_from(length).map_err(|_| Error::TooLong("record"))?;
     Ok(match after.split_at_checked(length) {
         Some((payload, rest)) => Next::Complete { kind, flags, payload, rest },
         None => Next::Partial { kind, flags, length, have: after },
     })
+}
+
+/// The head at the front of `stream`, checked for its kind's flags and limit; none
+/// if it is not all there.
+///
+/// # Errors
+/// As for [`next`].
+pub fn head(stream: &[u8]) -> Result<Option<(Kind, Head)>, Error> {
+    let Some((bytes, _)) = stream.split_first_chunk::<HEAD_LEN>() else {
+        return Ok(None);
+    };
+    let head = Head::from_bytes(*bytes)?;
+    let kind = Kind::from_u8(head.kind)?;
+    if head.flags & !kind.flags() != 0 {
+        return Err(Error::Invalid("flags"));
+    }
+    if head.length > kind.limit() {
+        return Err(Error::TooLong("record"));
+    }
+    Ok(Some((kind, head)))
 }

@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 
 use wsgi_proto::channel::Kind;
 use wsgi_proto::codec::{HEAD_LEN, Head};
+use wsgi_proto::deframe;
 use wsgi_sys::socket;
 
 /// Bytes asked for by one receive, and the size that the buffer returns to.
@@ -107,18 +108,7 @@ impl Inbox {
     /// # Errors
     /// [`Lost::Malformed`].
     pub(crate) fn head(&self) -> Result<Option<(Kind, Head)>, Lost> {
-        let Some((bytes, _)) = self.available().split_first_chunk::<HEAD_LEN>() else {
-            return Ok(None);
-        };
-        let head = Head::from_bytes(*bytes)?;
-        let kind = Kind::from_u8(head.kind)?;
-        if head.length > kind.limit() {
-            return Err(wsgi_proto::Error::TooLong("record").into());
-        }
-        if head.flags & !kind.flags() != 0 {
-            return Err(wsgi_proto::Error::Invalid("flags").into());
-        }
-        Ok(Some((kind, head)))
+        Ok(deframe::head(self.available())?)
     }
 
     /// Waits for the next REQUEST to come as a whole; skips what crossed the last
