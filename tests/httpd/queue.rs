@@ -106,6 +106,7 @@ fn two_hundred_clients_of_two_slow_threads_get_504_at_their_deadline() {
             Mpm::Event | Mpm::Worker => "StartServers 4\nMinSpareThreads 256",
         })
         .expect_log("MWR1212")
+        .expect_log("[mpm_")
         .start();
     let slow = program(
         "
