@@ -28,3 +28,4 @@ mod queue;
 mod security;
 mod start_response;
 mod streaming;
+mod supervisor;
