@@ -232,7 +232,8 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "seconds",
         "15",
         "Time that running requests have to end when a process is replaced, once its successor \
-         serves.",
+         serves. After a graceful restart of httpd there is no limit but that a later restart may \
+         need the room.",
         |group, text, reading| put(&mut group.graceful_timeout, reading.seconds(text)),
     ),
     Choice::new(

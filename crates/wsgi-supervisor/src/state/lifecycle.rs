@@ -123,7 +123,7 @@ impl Supervisor {
         if daemon.outgoing.is_none() {
             pool.proven = true;
         }
-        (pool.failures, pool.retry_at) = (0, None);
+        (pool.failures, pool.struck, pool.retry_at) = (0, 0, None);
         daemon.kill_at = None;
         pool.startup = now.saturating_sub(daemon.launched);
         let mut fresh = Vec::new();
@@ -228,9 +228,13 @@ impl Supervisor {
             self.log(&group, Level::Info, format!("{subject} ended: {text}"));
         }
         let service = daemon.slots.is_empty() && end.exit == Some(Exit::Status(0));
-        if !expected && daemon.phase < Phase::Ready && daemon.outgoing.is_none() {
+        let early = !expected && daemon.phase < Phase::Ready && daemon.outgoing.is_none();
+        if early {
             self.lift_limits(index);
-            let Some(pool) = self.pools.get_mut(&index) else { return };
+        }
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        let struck = early && !daemon.killed && is_strike(end) && pool.struck();
+        if early && !struck {
             let pause = pool.failed(now);
             if service {
                 self.log(&group, Level::Info, format!("{subject} ended: {text}"));
@@ -251,4 +255,10 @@ impl Supervisor {
         self.refresh(index);
         self.remove_if_empty(index);
     }
+}
+
+/// Whether a process was ended from outside: by an administrator, most likely.
+fn is_strike(end: End) -> bool {
+    let by_hand = |signal| signal == libc::SIGKILL || signal == libc::SIGTERM;
+    matches!(end.exit, Some(Exit::Signal(signal, _)) if by_hand(signal) && !end.out_of_memory)
 }
