@@ -36,6 +36,7 @@ mod notes;
 mod pools;
 mod queue;
 mod slots;
+mod waits;
 mod word;
 
 use std::io;
@@ -49,6 +50,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 use layout::Shared;
+pub use waits::{QueueFigures, WaitEnd};
 
 /// Leases of httpd children: 1 to below this. 0 is nobody.
 pub const MAX_LEASES: u32 = 32_768;

@@ -123,7 +123,7 @@ impl Supervisor {
         if daemon.outgoing.is_none() {
             pool.proven = true;
         }
-        (pool.failures, pool.retry_at) = (0, None);
+        (pool.failures, pool.struck, pool.retry_at) = (0, 0, None);
         daemon.kill_at = None;
         pool.startup = now.saturating_sub(daemon.launched);
         let mut fresh = Vec::new();
@@ -221,14 +221,20 @@ impl Supervisor {
             .and_then(|pool| pool.settings.as_ref())
             .is_some_and(|group| group.cpu_time_limit > 0);
         let text = message::end(end, daemon.asked || daemon.killed, age, limited);
-        let expected = daemon.asked || self.stopping;
+        // An adopted one ends by itself when the last child is gone that could reach it.
+        let left_alone = daemon.adopted && end.exit.is_none() && end.busy == 0;
+        let expected = daemon.asked || self.stopping || left_alone;
         if expected || daemon.killed {
             self.log(&group, Level::Info, format!("{subject} ended: {text}"));
         }
         let service = daemon.slots.is_empty() && end.exit == Some(Exit::Status(0));
-        if !expected && daemon.phase < Phase::Ready && daemon.outgoing.is_none() {
+        let early = !expected && daemon.phase < Phase::Ready && daemon.outgoing.is_none();
+        if early {
             self.lift_limits(index);
-            let Some(pool) = self.pools.get_mut(&index) else { return };
+        }
+        let Some(pool) = self.pools.get_mut(&index) else { return };
+        let struck = early && !daemon.killed && is_strike(end) && pool.struck();
+        if early && !struck {
             let pause = pool.failed(now);
             if service {
                 self.log(&group, Level::Info, format!("{subject} ended: {text}"));
@@ -249,4 +255,10 @@ impl Supervisor {
         self.refresh(index);
         self.remove_if_empty(index);
     }
+}
+
+/// Whether a process was ended from outside: by an administrator, most likely.
+fn is_strike(end: End) -> bool {
+    let by_hand = |signal| signal == libc::SIGKILL || signal == libc::SIGTERM;
+    matches!(end.exit, Some(Exit::Signal(signal, _)) if by_hand(signal) && !end.out_of_memory)
 }

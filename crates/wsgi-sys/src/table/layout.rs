@@ -6,13 +6,14 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use super::notes::NoteRecord;
+use super::waits::Waits;
 use super::word::{EntryCell, WordCell};
 use super::{
     MAX_LEASES, MAX_POOLS, MAX_PROCESSES, MAX_SLOTS, MAX_TICKETS, PoolState, ProcessState,
 };
 
 /// "wsgislot"; the last byte changes with the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x02");
+const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x03");
 
 /// The whole table.
 #[repr(C, align(64))]
@@ -55,6 +56,7 @@ pub(super) struct PoolRecord {
     pub(super) threads: AtomicU32,
     /// Apart from the above, which everybody reads and nobody writes.
     pub(super) queue: Ends,
+    pub(super) waits: Waits,
     pub(super) process_group: Bytes<32>,
     pub(super) application_group: Bytes<32>,
 }

@@ -32,6 +32,7 @@ impl Table {
         record.threads.store(threads, Relaxed);
         record.process_group.write(cut(&shape.process_group));
         record.application_group.write(cut(&shape.application_group));
+        record.waits.clear();
         for place in 0..processes {
             let process = shape.first_process + place;
             let first_slot = shape.first_slot + place * threads;
