@@ -112,6 +112,7 @@ pub(super) fn reserve<'c>(
                 uri: request.uri(),
                 client: request.client_ip(),
                 since: request.start_time(),
+                slow: 0,
             },
         );
         match child.channel(reservation, link_deadline) {
