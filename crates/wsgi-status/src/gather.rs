@@ -1,8 +1,11 @@
 //! Reads a snapshot from the slot table and from `/proc`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use wsgi_sys::table::{MAX_SLOTS, PoolShape, PoolState, ProcessState, SlotState, Table, Tally};
+use wsgi_sys::table::{
+    MAX_SLOTS, PoolShape, PoolState, ProcessState, QueueFigures, SlotState, Table, Tally,
+};
 use wsgi_sys::{clock, process};
 
 use crate::snapshot::{Current, Pool, Process, Python, Queue, Snapshot, Supervisor, Thread, Work};
@@ -21,6 +24,7 @@ const TALLIES: [Tally; 7] = [
 /// What the slots and processes of a pool add to its account.
 #[derive(Default)]
 struct Living {
+    queue: Queue,
     served: u64,
     cpu: u64,
     processes: Vec<Process>,
@@ -38,16 +42,25 @@ impl Snapshot {
         }
         let pools = names.into_iter().map(|((process_group, application_group), pools)| {
             let first = pools.first().map_or(0, |(index, ..)| *index);
-            let shapes = || pools.iter().map(|(_, _, shape)| shape);
-            let (account, living) = table.balance(first, || living(table, shapes()));
+            let (account, mut living) = table.balance(first, || {
+                let queues = pools.iter().map(|(index, ..)| table.queue_figures(*index));
+                let mut living = living(table, pools.iter().map(|(_, _, shape)| shape));
+                queues.for_each(|figures| living.queue.add(&figures));
+                living
+            });
+            let [waited, expired, refused, total] = account.waits;
+            living.queue.waited += waited;
+            living.queue.expired += expired;
+            living.queue.refused += refused;
+            living.queue.total += total;
             let state = |wanted| pools.iter().any(|(_, state, _)| *state == wanted);
             let states = [PoolState::Ready, PoolState::Starting];
             Pool {
                 process_group,
                 application_group,
                 state: states.into_iter().find(|it| state(*it)).unwrap_or(PoolState::Failed),
-                threads: shapes().last().map_or(0, |shape| shape.threads),
-                queue: Queue { depth: pools.iter().map(|(index, ..)| table.waiting(*index)).sum() },
+                threads: pools.last().map_or(0, |(_, _, shape)| shape.threads),
+                queue: living.queue,
                 served: account.served + living.served,
                 cpu: account.cpu + living.cpu,
                 tallies: TALLIES.map(|tally| (tally, account.tally(tally))),
@@ -61,6 +74,18 @@ impl Snapshot {
             taken: clock::microseconds(),
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+}
+
+impl Queue {
+    fn add(&mut self, figures: &QueueFigures) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.depth += figures.waiting;
+        self.waited += figures.waited;
+        self.expired += figures.expired;
+        self.refused += figures.refused;
+        self.total += micros(figures.total);
+        self.longest = self.longest.max(micros(figures.longest));
     }
 }
 

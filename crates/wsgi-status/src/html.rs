@@ -142,8 +142,20 @@ fn section(out: &mut String, snapshot: &Snapshot, pool: &Pool) {
         state => state.word(),
     };
     let _ = write!(out, "{state}\">{state}</span></h2>\n<p class=\"faint\">{} served", pool.served);
-    let _ = write!(out, " · {} wait · CPU ", pool.queue.depth);
+    out.push_str(" · CPU ");
     seconds(out, pool.cpu);
+    let queue = &pool.queue;
+    let _ = write!(out, " · {} wait", queue.depth);
+    if queue.waited > 0 {
+        let _ = write!(out, ", {} have, for ", queue.waited);
+        seconds(out, queue.total / queue.waited);
+        out.push_str(" on average and ");
+        seconds(out, queue.longest);
+        let _ = write!(out, " at most, {} in vain", queue.expired);
+    }
+    if queue.refused > 0 {
+        let _ = write!(out, ", {} were sent away", queue.refused);
+    }
     for (tally, count) in pool.tallies.iter().filter(|(_, count)| *count > 0) {
         let _ = write!(out, " · {count} {}", format!("{tally:?}").to_lowercase());
     }

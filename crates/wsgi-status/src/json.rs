@@ -46,6 +46,11 @@ fn pool(json: &mut Members<'_>, pool: &Pool) {
     json.member("queue", |out| {
         object(out, |json| {
             json.number("depth", pool.queue.depth);
+            json.number("waited", pool.queue.waited);
+            json.number("expired", pool.queue.expired);
+            json.number("refused", pool.queue.refused);
+            json.seconds("waited_seconds", pool.queue.total);
+            json.seconds("longest_seconds", pool.queue.longest);
         });
     });
     json.number("requests", pool.served);

@@ -65,6 +65,30 @@ pub fn exposition(snapshot: &Snapshot) -> String {
     out.per_pool("wsgi_queue_depth", "gauge", "", "Requests that wait for a thread.", |pool| {
         pool.queue.depth.to_string()
     });
+    out.per_pool("wsgi_queue_waits", "counter", "", "Waits for a thread that are over.", |pool| {
+        pool.queue.waited.to_string()
+    });
+    out.per_pool(
+        "wsgi_queue_wait_seconds",
+        "counter",
+        "seconds",
+        "Time that requests have waited for a thread.",
+        |pool| {
+            let mut text = String::new();
+            seconds(&mut text, pool.queue.total);
+            text
+        },
+    );
+    out.per_pool("wsgi_queue_timeouts", "counter", "", "Waits that were in vain.", |pool| {
+        pool.queue.expired.to_string()
+    });
+    out.per_pool(
+        "wsgi_queue_refusals",
+        "counter",
+        "",
+        "Requests that found the queue full.",
+        |pool| pool.queue.refused.to_string(),
+    );
     out.per_pool(
         "wsgi_longest_request_seconds",
         "gauge",

@@ -64,6 +64,16 @@ pub struct Pool {
 pub struct Queue {
     /// Requests that wait now.
     pub depth: u32,
+    /// Waits that are over, ever.
+    pub waited: u64,
+    /// Of these, waits that no thread ended in time.
+    pub expired: u64,
+    /// Requests that were sent away, as the queue was full.
+    pub refused: u64,
+    /// All waits that are over together, in microseconds.
+    pub total: u64,
+    /// The longest of them since the pool has its present shape, in microseconds.
+    pub longest: u64,
 }
 
 /// A daemon process.

@@ -46,7 +46,7 @@ fn table() -> Table {
         uri: words,
         client: b"::1",
         since: 5_000_000,
-        slow: 0,
+        slow_at: 0,
     };
     table.describe(reserve(), &note);
     table.tell(&Incident {

@@ -39,6 +39,7 @@ mod pools;
 mod profiles;
 mod queue;
 mod slots;
+mod waits;
 mod word;
 
 use std::io;
@@ -55,6 +56,7 @@ pub use accounts::{Account, Tally};
 pub use chronicle::{Incident, IncidentKind, MAX_INCIDENTS, Office};
 use layout::Shared;
 pub use profiles::Profile;
+pub use waits::{QueueFigures, WaitEnd};
 
 /// Leases of httpd children: 1 to below this. 0 is nobody.
 pub const MAX_LEASES: u32 = 32_768;
@@ -217,8 +219,8 @@ pub struct Note<'a> {
     pub client: &'a [u8],
     /// Microseconds since 1970.
     pub since: u64,
-    /// Milliseconds after which it counts as slow; 0 for never.
-    pub slow: u32,
+    /// Microseconds since 1970 from when on it counts as slow; 0 for never.
+    pub slow_at: u64,
 }
 
 /// A slot's note, as read back.
@@ -234,8 +236,8 @@ pub struct SlotNote {
     pub client: Vec<u8>,
     /// Microseconds since 1970.
     pub since: u64,
-    /// Milliseconds after which it counts as slow; 0 for never.
-    pub slow: u32,
+    /// Microseconds since 1970 from when on it counts as slow; 0 for never.
+    pub slow_at: u64,
     /// Requests that the slot had served before this one.
     pub number: u64,
     /// Epoch of the slot's channel.

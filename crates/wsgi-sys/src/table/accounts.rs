@@ -39,6 +39,7 @@ pub(super) struct AccountRecord {
     sequence: AtomicU64,
     served: AtomicU64,
     cpu: AtomicU64,
+    waits: [AtomicU64; 4],
     tallies: [AtomicU64; TALLIES],
     process_group: Bytes<32>,
     application_group: Bytes<32>,
@@ -51,6 +52,9 @@ pub struct Account {
     pub served: u64,
     /// Microseconds of CPU time.
     pub cpu: u64,
+    /// Waits in the queues of pools that are gone: all, those in vain, requests that were
+    /// sent away, and microseconds together.
+    pub waits: [u64; 4],
     tallies: [u64; TALLIES],
 }
 
@@ -95,6 +99,19 @@ impl Table {
         });
     }
 
+    /// What the queue of a pool that is closed has seen moves into the account.
+    pub(super) fn settle_waits(&self, pool: u32) {
+        let (Some(record), Some(account)) = (self.shared().pool(pool), self.account_of(pool))
+        else {
+            return;
+        };
+        account.move_in(|| {
+            for (sum, seen) in account.waits.iter().zip(record.waits.take()) {
+                sum.fetch_add(seen, Relaxed);
+            }
+        });
+    }
+
     /// Reads what belongs together: the account of a pool's processes that are gone, and with
     /// `read` what those that live add to it.
     pub fn balance<T>(&self, pool: u32, read: impl Fn() -> T) -> (Account, T) {
@@ -105,6 +122,7 @@ impl Table {
             let account = Account {
                 served: record.served.load(Relaxed),
                 cpu: record.cpu.load(Relaxed),
+                waits: record.waits.each_ref().map(|sum| sum.load(Relaxed)),
                 tallies: record.tallies.each_ref().map(|tally| tally.load(Relaxed)),
             };
             let living = read();
@@ -160,6 +178,7 @@ impl AccountRecord {
     fn begin(&self, process: &[u8], application: &[u8]) {
         self.served.store(0, Relaxed);
         self.cpu.store(0, Relaxed);
+        self.waits.iter().for_each(|sum| sum.store(0, Relaxed));
         self.tallies.iter().for_each(|tally| tally.store(0, Relaxed));
         self.process_group.write(process);
         self.application_group.write(application);

@@ -9,13 +9,14 @@ use super::accounts::AccountRecord;
 use super::chronicle::Chronicle;
 use super::notes::NoteRecord;
 use super::profiles::ProfileRecord;
+use super::waits::Waits;
 use super::word::{EntryCell, WordCell};
 use super::{
     MAX_LEASES, MAX_POOLS, MAX_PROCESSES, MAX_SLOTS, MAX_TICKETS, PoolState, ProcessState,
 };
 
 /// "wsgislot"; the last byte changes with the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x03");
+const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x04");
 
 /// The whole table.
 #[repr(C, align(64))]
@@ -63,6 +64,7 @@ pub(super) struct PoolRecord {
     pub(super) account: AtomicU32,
     /// Apart from the above, which everybody reads and nobody writes.
     pub(super) queue: Ends,
+    pub(super) waits: Waits,
     pub(super) process_group: Bytes<32>,
     pub(super) application_group: Bytes<32>,
 }

@@ -14,12 +14,12 @@ pub(super) struct NoteRecord {
     since: AtomicU64,
     /// Requests that the slot had served before: tells this request from the next.
     number: AtomicU64,
+    slow_at: AtomicU64,
     epoch: AtomicU32,
-    slow: AtomicU32,
     method: Bytes<2>,
     client: Bytes<6>,
     host: Bytes<15>,
-    uri: Bytes<33>,
+    uri: Bytes<32>,
 }
 
 impl Table {
@@ -39,7 +39,7 @@ impl Table {
         record.since.store(note.since, Relaxed);
         record.number.store(self.served(reservation.slot), Relaxed);
         record.epoch.store(reservation.epoch, Relaxed);
-        record.slow.store(note.slow, Relaxed);
+        record.slow_at.store(note.slow_at, Relaxed);
         record.method.write(note.method);
         record.client.write(note.client);
         record.host.write(note.host);
@@ -70,7 +70,7 @@ impl Table {
                 since: record.since.load(Relaxed),
                 number: record.number.load(Relaxed),
                 epoch: record.epoch.load(Relaxed),
-                slow: record.slow.load(Relaxed),
+                slow_at: record.slow_at.load(Relaxed),
             };
             fence(Acquire);
             if before % 2 == 0 && record.sequence.load(Relaxed) == before {

@@ -34,6 +34,7 @@ impl Table {
         record.process_group.write(names.0);
         record.application_group.write(names.1);
         self.open_account(record, names.0, names.1);
+        record.waits.clear();
         for place in 0..processes {
             let process = shape.first_process + place;
             let first_slot = shape.first_slot + place * threads;
@@ -64,6 +65,7 @@ impl Table {
             let slots = record.processes.load(Relaxed).saturating_mul(record.threads.load(Relaxed));
             let first = record.first_slot.load(Relaxed);
             self.settle_served(index, first..first.saturating_add(slots));
+            self.settle_waits(index);
         }
         record.set_identity(serial.wrapping_add(1).max(1), PoolState::Absent);
         self.drive_out(index);
