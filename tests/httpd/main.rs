@@ -26,4 +26,5 @@ mod pythons;
 mod queue;
 mod security;
 mod start_response;
+mod status;
 mod streaming;

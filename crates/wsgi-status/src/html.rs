@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use wsgi_sys::table::{Incident, PoolState};
+use wsgi_sys::table::{Incident, PoolState, Tally};
 
 use crate::snapshot::{Current, Pool, Process, Snapshot, State, Work};
 
@@ -10,6 +10,16 @@ use crate::snapshot::{Current, Pool, Process, Snapshot, State, Work};
 pub const MEDIA_TYPE: &str = "text/html; charset=utf-8";
 
 const STYLE: &str = include_str!("page.css");
+
+/// What is told of a pool's processes, if it has happened.
+const TALLIES: [(Tally, &str); 6] = [
+    (Tally::Started, "started"),
+    (Tally::Stopped, "stopped"),
+    (Tally::Killed, "killed"),
+    (Tally::Died, "died"),
+    (Tally::Failed, "failed to start"),
+    (Tally::Reloaded, "reloaded"),
+];
 
 /// Second, minute, hour and day in seconds.
 const SPANS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
@@ -147,17 +157,20 @@ fn section(out: &mut String, snapshot: &Snapshot, pool: &Pool) {
     let queue = &pool.queue;
     let _ = write!(out, " · {} wait", queue.depth);
     if queue.waited > 0 {
-        let _ = write!(out, ", {} have, for ", queue.waited);
+        let _ = write!(out, " · {} waited ", queue.waited);
         seconds(out, queue.total / queue.waited);
-        out.push_str(" on average and ");
+        out.push_str(" on average, ");
         seconds(out, queue.longest);
         let _ = write!(out, " at most, {} in vain", queue.expired);
     }
     if queue.refused > 0 {
-        let _ = write!(out, ", {} were sent away", queue.refused);
+        let _ = write!(out, " · {} sent away", queue.refused);
     }
-    for (tally, count) in pool.tallies.iter().filter(|(_, count)| *count > 0) {
-        let _ = write!(out, " · {count} {}", format!("{tally:?}").to_lowercase());
+    for (tally, what) in TALLIES {
+        let count = pool.tally(tally);
+        if count > 0 {
+            let _ = write!(out, " · {count} {what}");
+        }
     }
     out.push_str("</p>\n");
     if pool.processes.is_empty() {
