@@ -9,6 +9,7 @@
 //! *Runs in:* httpd child, on the thread that httpd gave the request.
 
 pub(crate) mod ask;
+mod notes;
 mod outlet;
 mod receive;
 mod reserve;
@@ -26,6 +27,7 @@ use crate::config::DirectoryConfig;
 use crate::scratch::Scratch;
 use crate::site::Settings;
 
+use notes::Notes;
 use receive::Receiver;
 use reserve::Patience;
 use respond::Response;
@@ -86,8 +88,11 @@ fn serve(
             }
         }
     };
+    let notes = Notes::new(request, &target);
+    notes.reserved(&child.table, &slot, &patience);
     match Receiver::new(&slot, request, &target, buffer).run(&mut upload, &mut response) {
         Ok(end) => {
+            notes.ended(end);
             slot.release();
             response.finish(end, &upload)
         }

@@ -193,13 +193,14 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     let component = format!("mod_wsgi/{version}");
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
     let limits = members.iter().map(|(member, limits)| (member.group.name.clone(), *limits));
+    let slow_requests = globals.slow_requests;
     let site = Site {
         settings: Settings {
             limits: limits.collect(),
             question_script: directory.join("mod_wsgi/_question.py"),
             globals,
         },
-        begin: begin(&directory, &mpm, version),
+        begin: begin(&directory, &mpm, version, slow_requests),
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
         server,
@@ -212,7 +213,8 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     site.run().map_err(|error| vec![error])
 }
 
-fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
+fn begin(directory: &Path, mpm: &Mpm, version: &str, slow: Option<Duration>) -> Begin {
+    let slow = slow.map(|least| u32::try_from(least.as_millis()).unwrap_or(u32::MAX).max(1));
     Begin {
         version: VERSION,
         generation: mpm::generation(),
@@ -223,6 +225,7 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
         mpm_threads: mpm.threads,
         worker_directory: directory.to_owned(),
         child_uid: mpm::child_identity().0,
+        slow_requests: slow.unwrap_or(0),
     }
 }
 

@@ -7,7 +7,9 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use wsgi_sys::clock;
 
 use crate::access::ownership::objection;
 use crate::apache::Status;
@@ -17,7 +19,8 @@ use crate::apache::request::{FileType, Request};
 use crate::child::{Application, Child};
 use crate::config::expand::{Facts, Kind, Name};
 use crate::config::{
-    Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, Script, ServerConfig, ServerId,
+    Alias, DirectoryConfig, HandlerScript, LogNotes, MapHead, Overrides, Script, ServerConfig,
+    ServerId,
 };
 use crate::proxies::Trust;
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
@@ -74,6 +77,10 @@ pub(super) struct Target<'a> {
     pub(super) error_override: bool,
     /// WSGIEnableSendfile.
     pub(super) sendfile: bool,
+    /// WSGISlowRequests.
+    pub(super) slow: Option<Duration>,
+    /// WSGILogNotes.
+    pub(super) log_notes: LogNotes,
     /// Settings of the directory; none for questions to scripts.
     directory: Option<&'a DirectoryConfig>,
     /// Microseconds since the epoch: from here on the request waits for a slot.
@@ -140,8 +147,10 @@ impl<'a> Target<'a> {
             },
             error_override: directory.error_override(),
             sendfile: directory.enable_sendfile(),
+            slow: directory.slow_requests(),
+            log_notes: directory.log_notes(),
             directory: Some(directory),
-            queue_start: now(),
+            queue_start: clock::microseconds(),
             route,
         })
     }
@@ -168,10 +177,12 @@ impl<'a> Target<'a> {
             handler_script: settings.question_script.as_os_str().as_bytes(),
             limits: settings.limits(QUESTIONS),
             sendfile: false,
+            slow: None,
+            log_notes: LogNotes::Off,
             head_as_get: false,
             error_override: false,
             directory: None,
-            queue_start: now(),
+            queue_start: clock::microseconds(),
         }
     }
 
@@ -208,12 +219,6 @@ impl<'a> Target<'a> {
     pub(super) fn failure(&self, code: &str, problem: &dyn fmt::Display) -> String {
         self.text(&format!("MWR{code}"), &problem.to_string())
     }
-}
-
-/// Microseconds since the epoch.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn refuse(request: Request<'_>, refusal: &Refusal) -> Verdict<'static> {

@@ -25,6 +25,7 @@ mod proxies;
 mod pythons;
 mod queue;
 mod security;
+mod slow;
 mod start_response;
 mod status;
 mod streaming;

@@ -29,6 +29,9 @@ fields! {
         worker_directory: PathBuf,
         /// uid of httpd's children: only they may use the mailbox.
         child_uid: u32,
+        /// Milliseconds after which a request may be slow, wherever that is least; 0 if
+        /// none ever is.
+        slow_requests: u32,
     }
 
     /// A script that the group's first process of an application group loads.

@@ -14,6 +14,7 @@ mod logs;
 mod memory;
 mod parent;
 mod perform;
+mod slow;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -55,7 +55,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 pub use accounts::{Account, Tally};
 pub use chronicle::{Incident, IncidentKind, MAX_INCIDENTS, Office};
 use layout::Shared;
-pub use profiles::Profile;
+pub use profiles::{Profile, Seat};
 pub use waits::{QueueFigures, WaitEnd};
 
 /// Leases of httpd children: 1 to below this. 0 is nobody.

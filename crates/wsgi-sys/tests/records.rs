@@ -1,9 +1,11 @@
 //! What the slot table keeps for those who look: accounts, profiles, the chronicle.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::time::Duration;
+
 use wsgi_sys::table::{
     Attempt, Incident, IncidentKind, MAX_INCIDENTS, PoolRef, PoolShape, PoolState, ProcessState,
-    Table, Tally,
+    Seat, Table, Tally, WaitEnd,
 };
 
 fn shape(first: u32) -> PoolShape {
@@ -77,6 +79,28 @@ fn processor_time_moves_to_the_account_with_the_pid() {
     // What does not exist changes nothing.
     table.settle_cpu(u32::MAX, 1);
     table.count(u32::MAX, Tally::Died);
+}
+
+#[test]
+fn waits_are_counted_over_pools() {
+    let table = Table::create().unwrap().1;
+    let pool = table.open_pool(0, &shape(4));
+    table.record_wait(pool, Duration::from_millis(3), WaitEnd::Over);
+    table.record_wait(pool, Duration::from_millis(4), WaitEnd::Expired);
+    table.open_pool(1, &shape(8));
+    table.close_pool(0);
+    let (account, figures) = table.balance(1, || table.queue_figures(1));
+    assert_eq!((account.waits, figures.waited), ([2, 1, 0, 7_000], 0));
+}
+
+#[test]
+fn a_slot_knows_its_seat() {
+    let table = Table::create().unwrap().1;
+    let pool = table.open_pool(0, &shape(4));
+    start(&table, pool, 5);
+    table.begin_profile(5, 1_000, 3);
+    assert_eq!(table.seat(43), Some(Seat { pid: 4711, thread: 2, generation: 3 }));
+    assert_eq!(table.seat(u32::MAX), None);
 }
 
 #[test]

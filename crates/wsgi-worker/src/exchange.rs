@@ -3,7 +3,7 @@
 //! *Runs in:* daemon. *Threads:* the worker thread.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyOSError, PySystemExit};
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{ffi, intern};
 use wsgi_proto::channel::{End, Outcome, RequestReader, environ_name_id};
+use wsgi_sys::clock;
 
 use crate::body::{Body, Fault};
 use crate::control::Control;
@@ -52,6 +53,8 @@ pub(crate) struct Conclusion {
     is_head: bool,
     script: String,
     began: Instant,
+    /// CPU time of the thread when it began, if it is to be told.
+    cpu: Option<Duration>,
 }
 
 impl Desk {
@@ -90,6 +93,7 @@ impl Desk {
     ) -> Result<Conclusion, Lost> {
         let daemon_start = epoch_seconds();
         let began = Instant::now();
+        let cpu = request.cpu_time.then(clock::thread_time);
         self.serial += 1;
         self.line.set_serial(self.serial);
         log::set_destination(Some(Destination {
@@ -118,7 +122,7 @@ impl Desk {
         errors::end_lines(py);
         self.end_errors(py);
         log::set_destination(None);
-        Ok(Conclusion { failure, is_head, script: script_name(), began })
+        Ok(Conclusion { failure, is_head, script: script_name(), began, cpu })
     }
 
     /// Calls the application and sends what it returns; the status of a failure
@@ -332,8 +336,10 @@ impl Conclusion {
         }
         let end = End {
             outcome,
-            application_time: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            cpu_time: 0,
+            application_time: micros(self.began.elapsed()),
+            cpu_time: self
+                .cpu
+                .map_or(0, |before| micros(clock::thread_time().saturating_sub(before))),
             input: body.consumed,
             output: reply.output,
         };
@@ -361,11 +367,15 @@ impl Conclusion {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn epoch_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// Seconds from microseconds.
 fn seconds(microseconds: u64) -> f64 {
-    std::time::Duration::from_micros(microseconds).as_secs_f64()
+    Duration::from_micros(microseconds).as_secs_f64()
 }

@@ -45,6 +45,13 @@ impl Loop {
                 let sight = self.look(daemon, memory);
                 self.events.push_back(Event::Seen { daemon, sight });
             }
+            Action::LookSlow { daemon } => {
+                let requests = self.slow_requests(daemon);
+                self.events.push_back(Event::Slow { daemon, requests });
+            }
+            Action::LogWedged { daemon, thread, group, text } => {
+                self.log_wedged(daemon, thread, &group, &text);
+            }
             Action::ProcessState { process, daemon, state } => {
                 self.set_process(process, daemon, state);
             }

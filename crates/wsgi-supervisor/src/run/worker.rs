@@ -109,6 +109,9 @@ impl Loop {
                     Event::Loaded { daemon: id, script: loaded.script }
                 }
                 Ok(ToSupervisor::Alive(_)) => Event::Alive(id),
+                Ok(ToSupervisor::Traced(traced)) => {
+                    Event::Traced { daemon: id, thread: traced.thread, stack: traced.stack }
+                }
                 Ok(ToSupervisor::Log(log)) => {
                     self.logs.write(&worker.group, log.level, worker.pid, &log.text);
                     continue;

@@ -60,6 +60,11 @@ pub(crate) enum Action {
     Limit { pool: u32, process: u32, limit: u64 },
     /// Asks what a daemon does, and if `memory` how much it has; answered by Seen.
     Look { daemon: DaemonId, memory: bool },
+    /// Asks which requests of a daemon are slow; answered by Slow.
+    LookSlow { daemon: DaemonId },
+    /// Writes an entry about a slow request whose process does not say where it is, with what
+    /// the kernel knows of its thread, and has all Python stacks written.
+    LogWedged { daemon: DaemonId, thread: u32, group: String, text: String },
     /// Asks how many requests a process has served; answered by Served.
     CountServed { daemon: DaemonId },
     /// Sends a signal.

@@ -129,7 +129,7 @@ impl Table {
             fence(Acquire);
             tries += 1;
             // A writer that was killed has left it odd: better a little wrong than never.
-            if tries == 8 || before % 2 == 0 && record.sequence.load(Relaxed) == before {
+            if tries == 8 || before.is_multiple_of(2) && record.sequence.load(Relaxed) == before {
                 return (account, living);
             }
         }

@@ -166,7 +166,7 @@ impl IncidentRecord {
             text: text(self.text.read()),
         };
         fence(Acquire);
-        (before % 2 == 0 && self.sequence.load(Relaxed) == before).then_some(incident)
+        (before.is_multiple_of(2) && self.sequence.load(Relaxed) == before).then_some(incident)
     }
 }
 

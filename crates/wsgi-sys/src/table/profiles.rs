@@ -36,7 +36,30 @@ pub struct Profile {
     pub leaving: String,
 }
 
+/// Which thread of which process a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The process.
+    pub pid: i32,
+    /// Its thread, from 1.
+    pub thread: u32,
+    /// Generation of the configuration that the process was started under.
+    pub generation: u32,
+}
+
 impl Table {
+    /// Whose a slot is; none if there is no such slot.
+    pub fn seat(&self, slot: u32) -> Option<Seat> {
+        let shared = self.shared();
+        let process = shared.owners.get(slot as usize)?.load(Relaxed);
+        let entry = shared.process(process)?;
+        Some(Seat {
+            pid: entry.pid.load(Relaxed),
+            thread: slot.wrapping_sub(entry.first_slot.load(Relaxed)).wrapping_add(1),
+            generation: shared.profile(process)?.generation.load(Relaxed),
+        })
+    }
+
     /// A process is started: nothing else is known of it yet.
     pub fn begin_profile(&self, process: u32, started: u64, generation: u32) {
         let Some(record) = self.shared().profile(process) else { return };
