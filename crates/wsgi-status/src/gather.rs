@@ -21,6 +21,9 @@ const TALLIES: [Tally; 7] = [
     Tally::Reloaded,
 ];
 
+/// Process group and application group.
+type Names = (String, String);
+
 /// What the slots and processes of a pool add to its account.
 #[derive(Default)]
 struct Living {
@@ -34,8 +37,7 @@ impl Snapshot {
     /// Reads it.
     pub fn take(table: &Table) -> Self {
         // While a pool is replaced by one of another shape there are two of its name.
-        let mut names: BTreeMap<(String, String), Vec<(u32, PoolState, PoolShape)>> =
-            BTreeMap::new();
+        let mut names: BTreeMap<Names, Vec<(u32, PoolState, PoolShape)>> = BTreeMap::new();
         for (pool, state, shape) in table.pools() {
             let name = (shape.process_group.clone(), shape.application_group.clone());
             names.entry(name).or_default().push((pool.index, state, shape));
