@@ -93,7 +93,7 @@ fn serve(
     match Receiver::new(&slot, request, &target, buffer).run(&mut upload, &mut response) {
         Ok(end) => {
             notes.ended(end);
-            slot.release();
+            slot.release(end.application_time);
             response.finish(end, &upload)
         }
         Err(problem) => {

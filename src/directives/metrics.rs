@@ -27,11 +27,10 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Context::Global,
         Arguments::options(1, "unix:path [interval=seconds]"),
         "none",
-        "Sends figures to a socket, as datagrams.",
+        "Sends figures to a socket, as datagrams for mod_wsgi's collector.",
         telemetry,
     )
-    .with_options(|| docs(INTERVAL))
-    .without_effect("its datagrams are not sent; `SetHandler wsgi-status` has metrics"),
+    .with_options(|| docs(INTERVAL)),
     Directive::new(
         c"WSGISlowRequests",
         Context::Directory,
@@ -76,7 +75,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             Ok(())
         },
     )
-    .without_effect("its datagrams are not sent; `SetHandler wsgi-status` has metrics"),
+    .without_effect("the User-Agent of slow requests is not kept"),
 ];
 
 /// Least time between two datagrams, in seconds.

@@ -415,8 +415,8 @@ fn the_remaining_directives_set_what_they_say() {
     assert_eq!(directory.callable_object.as_ref().unwrap().text(), "app");
     let script = directory.dispatch_script.as_ref().unwrap();
     assert_eq!(script.path, Path::new("/etc/httpd/d.wsgi"));
-    // The two directives of telemetry.
+    // That of WSGITelemetryOptions.
     let notices = config.notices();
-    assert_eq!(notices.len(), 2, "{notices:?}");
+    assert_eq!(notices.len(), 1, "{notices:?}");
     assert!(notices.iter().all(|notice| notice.contains("has no effect")), "{notices:?}");
 }

@@ -23,7 +23,7 @@ pub(super) struct Notes<'r> {
 
 impl<'r> Notes<'r> {
     pub(super) fn new(request: Request<'r>, target: &Target<'_>) -> Self {
-        Self { request, wanted: target.log_notes }
+        Self { request, wanted: target.log_notes() }
     }
 
     /// It got a worker thread.

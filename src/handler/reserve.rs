@@ -86,9 +86,11 @@ impl Slot<'_> {
         &self.channel
     }
 
-    /// The exchange has come to its END: the next request may have the slot.
-    pub(super) fn release(mut self) {
+    /// The exchange has come to its END, so many microseconds after the application was
+    /// called: the next request may have the slot.
+    pub(super) fn release(mut self, application_time: u64) {
         self.released = true;
+        self.child.table.spend(self.reservation, application_time);
         self.child.table.release(self.pool, self.reservation, self.lease);
     }
 }
@@ -138,7 +140,7 @@ pub(super) fn reserve<'c>(
                 uri: request.uri(),
                 client: request.client_ip(),
                 since: request.start_time(),
-                slow_at: target.slow.map_or(0, moment),
+                slow_at: target.slow().map_or(0, moment),
             },
         );
         match child.channel(reservation, link_deadline) {

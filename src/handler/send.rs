@@ -134,7 +134,7 @@ pub(super) fn encode<'e>(
     if !target.route.script_reloading {
         record.without_reloading();
     }
-    if target.log_notes == LogNotes::Cpu {
+    if target.log_notes() == LogNotes::Cpu {
         record.with_cpu_time();
     }
     let facts = Facts {

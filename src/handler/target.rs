@@ -77,10 +77,6 @@ pub(super) struct Target<'a> {
     pub(super) error_override: bool,
     /// WSGIEnableSendfile.
     pub(super) sendfile: bool,
-    /// WSGISlowRequests.
-    pub(super) slow: Option<Duration>,
-    /// WSGILogNotes.
-    pub(super) log_notes: LogNotes,
     /// Settings of the directory; none for questions to scripts.
     directory: Option<&'a DirectoryConfig>,
     /// Microseconds since the epoch: from here on the request waits for a slot.
@@ -147,8 +143,6 @@ impl<'a> Target<'a> {
             },
             error_override: directory.error_override(),
             sendfile: directory.enable_sendfile(),
-            slow: directory.slow_requests(),
-            log_notes: directory.log_notes(),
             directory: Some(directory),
             queue_start: clock::microseconds(),
             route,
@@ -177,8 +171,6 @@ impl<'a> Target<'a> {
             handler_script: settings.question_script.as_os_str().as_bytes(),
             limits: settings.limits(QUESTIONS),
             sendfile: false,
-            slow: None,
-            log_notes: LogNotes::Off,
             head_as_get: false,
             error_override: false,
             directory: None,
@@ -192,6 +184,16 @@ impl<'a> Target<'a> {
             headers: directory.trusted_proxy_headers.as_deref().map_or(&[], Vec::as_slice),
             proxies: directory.trusted_proxies.as_deref().map(Vec::as_slice),
         })
+    }
+
+    /// WSGISlowRequests; none if the request is never slow.
+    pub(super) fn slow(&self) -> Option<Duration> {
+        self.directory.and_then(DirectoryConfig::slow_requests)
+    }
+
+    /// WSGILogNotes.
+    pub(super) fn log_notes(&self) -> LogNotes {
+        self.directory.map_or(LogNotes::Off, DirectoryConfig::log_notes)
     }
 
     /// How the supervisor and the pools call it.

@@ -1,9 +1,10 @@
 //! Slow requests: the entry in the log while they run; and the notes for the access log.
 
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use super::applications::venv;
-use crate::harness::{Config, Process, Request, Server, program, wait_for};
+use crate::harness::{Config, PATIENCE, Process, Request, Server, program, wait_for};
 use crate::{ours_only, skip};
 
 const SLEEPING: &str = "
@@ -117,23 +118,27 @@ fn reports_are_rationed() {
         .line("WSGISlowRequests 0.2")
         .expect_errors()
         .start();
-    let daemon = daemon(&server);
+    let napping = "
+import time
+def run(environ, start_response):
+    time.sleep(1.5)
+    start_response('200 OK', [])
+    return [b'']
+";
     let log = server.log().cursor();
     let mut connections: Vec<_> = (0..20)
         .map(|_| {
             let mut connection = server.connect();
-            connection.send(&Request::get(&program(SLEEPING))).unwrap();
+            connection.send(&Request::get(&program(napping))).unwrap();
             connection
         })
         .collect();
-    wait_for("ten reports", || (log.lines_with("MWR2040").len() >= 10).then_some(()));
-    std::thread::sleep(Duration::from_millis(800));
+    for connection in &mut connections {
+        assert_eq!(connection.head().unwrap().status, 200);
+    }
+    // Ten at once, and one more every six seconds.
     let reports = log.lines_with("MWR2040").len();
     assert!((10..=12).contains(&reports), "{reports}");
-    daemon.signal("KILL");
-    for connection in &mut connections {
-        assert_eq!(connection.head().unwrap().status, 502);
-    }
 }
 
 #[test]
@@ -210,4 +215,43 @@ def run(environ, start_response):
     assert!(on.contains(" c=- ") && value(&on, "a=") >= 150_000, "{on}");
     assert_eq!(value(&on, "g="), 0, "{on}");
     assert!(line("/off ").contains("q=- a=- c=- p=- t=- g=-"));
+}
+
+#[test]
+fn a_collector_of_telemetry_gets_figures_of_each_process() {
+    ours_only!("the figures differ");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("collector");
+    let collector = UnixDatagram::bind(&path).unwrap();
+    collector.set_read_timeout(Some(PATIENCE)).unwrap();
+    let server = Config::serving("program.wsgi", "threads=2")
+        .line(&format!("WSGITelemetryService unix:{} interval=0.5", path.display()))
+        .expect_log("MWR2050")
+        .start();
+    let pid = daemon(&server).pid;
+    let mut datagram = [0; 65_536];
+    let mut next = |kind: u8| loop {
+        let length = collector.recv(&mut datagram).unwrap();
+        let head = &datagram[..24];
+        assert_eq!(&head[..5], b"WSGI\x01");
+        if head[5] == kind && head[8..12] == pid.to_le_bytes() {
+            break datagram[24..length].to_vec();
+        }
+    };
+    assert!(next(5).windows(3).any(|name| name == b"app"));
+    next(2);
+    for _ in 0..7 {
+        assert_eq!(server.text(&program(HELLO)), "hello");
+    }
+    // Field 20, of type 1: the requests of the interval.
+    let mut requests = 0;
+    while requests < 7 {
+        let fields = next(2);
+        let at = fields.windows(3).position(|field| field == [20, 0, 1]).unwrap() + 3;
+        requests += u64::from_le_bytes(fields[at..at + 8].try_into().unwrap());
+    }
+    // The one that told the pid may be among them.
+    assert!(requests <= 8, "{requests}");
+    drop(collector);
+    server.log().wait_for("MWR2050");
 }

@@ -32,6 +32,10 @@ fields! {
         /// Milliseconds after which a request may be slow, wherever that is least; 0 if
         /// none ever is.
         slow_requests: u32,
+        /// Socket of a collector of telemetry, if there is one.
+        telemetry: Option<PathBuf>,
+        /// Seconds between two reports to it.
+        telemetry_interval: f64,
     }
 
     /// A script that the group's first process of an application group loads.

@@ -29,6 +29,7 @@ type Names = (String, String);
 struct Living {
     queue: Queue,
     served: u64,
+    spent: u64,
     cpu: u64,
     processes: Vec<Process>,
 }
@@ -64,6 +65,7 @@ impl Snapshot {
                 threads: pools.last().map_or(0, |(_, _, shape)| shape.threads),
                 queue: living.queue,
                 served: account.served + living.served,
+                spent: account.spent.saturating_add(living.spent),
                 cpu: account.cpu + living.cpu,
                 tallies: TALLIES.map(|tally| (tally, account.tally(tally))),
                 processes: living.processes,
@@ -115,8 +117,10 @@ fn living<'s>(table: &Table, shapes: impl Iterator<Item = &'s PoolShape>) -> Liv
             // The requests of one that is gone move when its entry is used again.
             let served: u64 = slots.clone().map(|slot| table.served(slot)).sum();
             living.served += served;
+            let spent = slots.clone().map(|slot| table.spent(slot)).fold(0, u64::saturating_add);
+            living.spent = living.spent.saturating_add(spent);
             let index = shape.first_process.saturating_add(place);
-            if let Some(process) = process(table, index, slots, served) {
+            if let Some(process) = process(table, index, slots, (served, spent)) {
                 living.cpu += process.cpu.unwrap_or(0);
                 living.processes.push(process);
             }
@@ -126,7 +130,12 @@ fn living<'s>(table: &Table, shapes: impl Iterator<Item = &'s PoolShape>) -> Liv
     living
 }
 
-fn process(table: &Table, index: u32, slots: std::ops::Range<u32>, served: u64) -> Option<Process> {
+fn process(
+    table: &Table,
+    index: u32,
+    slots: std::ops::Range<u32>,
+    (served, spent): (u64, u64),
+) -> Option<Process> {
     let (state, pid, start_time) = table.process(index);
     if state == ProcessState::Absent {
         return None;
@@ -145,7 +154,9 @@ fn process(table: &Table, index: u32, slots: std::ops::Range<u32>, served: u64) 
             worker: profile.worker,
         },
         served,
+        spent,
         cpu: usage.map(|usage| usage.cpu),
+        user: usage.map(|usage| usage.user),
         resident: usage.map(|usage| usage.resident),
         slots: (1..).zip(slots).map(|(number, slot)| thread(table, number, slot)).collect(),
     })
@@ -167,5 +178,5 @@ fn thread(table: &Table, number: u32, slot: u32) -> Thread {
         client: text(note.client),
         since: note.since,
     });
-    Thread { number, work, served: table.served(slot), request }
+    Thread { number, work, served: table.served(slot), spent: table.spent(slot), request }
 }

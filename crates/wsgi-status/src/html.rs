@@ -152,15 +152,20 @@ fn section(out: &mut String, snapshot: &Snapshot, pool: &Pool) {
         state => state.word(),
     };
     let _ = write!(out, "{state}\">{state}</span></h2>\n<p class=\"faint\">{} served", pool.served);
+    if pool.served > 0 {
+        out.push_str(" in ");
+        short(out, pool.spent / pool.served);
+        out.push_str(" each");
+    }
     out.push_str(" · CPU ");
     seconds(out, pool.cpu);
     let queue = &pool.queue;
     let _ = write!(out, " · {} wait", queue.depth);
     if queue.waited > 0 {
         let _ = write!(out, " · {} waited ", queue.waited);
-        seconds(out, queue.total / queue.waited);
+        short(out, queue.total / queue.waited);
         out.push_str(" on average, ");
-        seconds(out, queue.longest);
+        short(out, queue.longest);
         let _ = write!(out, " at most, {} in vain", queue.expired);
     }
     if queue.refused > 0 {
@@ -299,6 +304,20 @@ fn seconds(out: &mut String, microseconds: u64) {
     };
     let ((major, name), (minor, small)) = (SPANS[first], SPANS[first + 1]);
     let _ = write!(out, "{} {name} {} {small}", whole / major, whole % major / minor);
+}
+
+/// Microseconds of a request.
+fn short(out: &mut String, microseconds: u64) {
+    match microseconds {
+        0..10_000 => {
+            let (whole, tenths) = (microseconds / 1_000, microseconds % 1_000 / 100);
+            let _ = write!(out, "{whole}.{tenths} ms");
+        }
+        10_000..1_000_000 => {
+            let _ = write!(out, "{} ms", microseconds / 1_000);
+        }
+        _ => seconds(out, microseconds),
+    }
 }
 
 /// Bytes in MiB or GiB.

@@ -54,6 +54,7 @@ fn pool(json: &mut Members<'_>, pool: &Pool) {
         });
     });
     json.number("requests", pool.served);
+    json.seconds("application_seconds", pool.spent);
     json.seconds("cpu_seconds", pool.cpu);
     for (name, tally) in [
         ("starts", Tally::Started),
@@ -89,6 +90,7 @@ fn process(json: &mut Members<'_>, process: &Process) {
         });
     });
     json.number("requests", process.served);
+    json.seconds("application_seconds", process.spent);
     json.optional("cpu_seconds", process.cpu, seconds);
     json.optional("resident_bytes", process.resident, |out, bytes| {
         let _ = write!(out, "{bytes}");
@@ -100,6 +102,7 @@ fn thread(json: &mut Members<'_>, thread: &Thread) {
     json.number("thread", thread.number);
     json.text("state", thread.work.word());
     json.number("requests", thread.served);
+    json.seconds("application_seconds", thread.spent);
     json.optional("request", thread.request.as_ref(), |out, request| {
         object(out, |json| {
             json.text("method", &request.method);

@@ -13,6 +13,7 @@ mod json;
 mod openmetrics;
 mod snapshot;
 mod summary;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -23,3 +24,4 @@ pub use snapshot::{
     Current, Pool, Process, Python, Queue, Snapshot, State, Supervisor, Thread, Work,
 };
 pub use summary::{fragment, lines};
+pub use telemetry::{Reporter, Sender};

@@ -45,6 +45,17 @@ pub fn exposition(snapshot: &Snapshot) -> String {
         pool.served.to_string()
     });
     out.per_pool(
+        "wsgi_application_seconds",
+        "counter",
+        "seconds",
+        "Time that requests took in the application.",
+        |pool| {
+            let mut text = String::new();
+            seconds(&mut text, pool.spent);
+            text
+        },
+    );
+    out.per_pool(
         "wsgi_cpu_seconds",
         "counter",
         "seconds",

@@ -51,6 +51,8 @@ pub struct Pool {
     pub queue: Queue,
     /// Requests that were served, by all its processes ever.
     pub served: u64,
+    /// Microseconds that they took in the application.
+    pub spent: u64,
     /// Microseconds of CPU time, of all its processes ever.
     pub cpu: u64,
     /// What has become of its processes so far.
@@ -93,8 +95,12 @@ pub struct Process {
     pub python: Python,
     /// Requests that it has served.
     pub served: u64,
+    /// Microseconds that they took in the application.
+    pub spent: u64,
     /// Microseconds of CPU time; none if the kernel does not say.
     pub cpu: Option<u64>,
+    /// Of these, microseconds in user space.
+    pub user: Option<u64>,
     /// Resident memory in bytes; none if the kernel does not say.
     pub resident: Option<u64>,
     /// Its worker threads.
@@ -121,6 +127,8 @@ pub struct Thread {
     pub work: Work,
     /// Requests that it has served.
     pub served: u64,
+    /// Microseconds that they took in the application.
+    pub spent: u64,
     /// What it runs, if it does and has said so.
     pub request: Option<Current>,
 }

@@ -104,3 +104,56 @@ fn an_empty_table_is_shown_too() {
     assert!(page(&snapshot, 0).contains("the supervisor is not running"));
     assert!(lines(&snapshot).contains("WSGIProcesses: 0\n"));
 }
+
+/// Kind and fields of a datagram: numbers as they are, texts by their length.
+fn fields(datagram: &[u8]) -> (u8, Vec<(u16, f64)>) {
+    assert_eq!((&datagram[..4], datagram[4]), (&b"WSGI"[..], 1));
+    let eight = |at: usize| <[u8; 8]>::try_from(&datagram[at..at + 8]).unwrap();
+    let two = |at: usize| u16::from_le_bytes([datagram[at], datagram[at + 1]]);
+    let (mut at, mut fields) = (24, Vec::new());
+    while at < datagram.len() {
+        let (number, kind) = (two(at), datagram[at + 2]);
+        at += 3;
+        let count = if kind > 3 { usize::from(two(at)) } else { 0 };
+        let (value, length) = match kind {
+            1 => (u64::from_le_bytes(eight(at)) as f64, 8),
+            2 => (f64::from_le_bytes(eight(at)), 8),
+            4 => (count as f64, 2 + count),
+            5 => (count as f64, 2 + 4 * count),
+            6 => (count as f64, 2 + 8 * count),
+            other => unreachable!("{other}"),
+        };
+        fields.push((number, value));
+        at += length;
+    }
+    assert_eq!(at, datagram.len());
+    (datagram[5], fields)
+}
+
+#[test]
+fn a_collector_hears_of_a_process_of_its_requests_and_of_its_end() {
+    let table = table();
+    let sender = Sender { interval: 1.0, slow: Some(1.0), ..Sender::default() };
+    let mut reporter = Reporter::default();
+    let mut report = || {
+        let datagrams = reporter.report(&sender, &Snapshot::take(&table));
+        datagrams.iter().map(|datagram| fields(datagram)).collect::<Vec<_>>()
+    };
+    let value = |fields: &[(u16, f64)], number| {
+        fields.iter().find(|(it, _)| *it == number).map(|(_, value)| *value)
+    };
+    assert_eq!(report().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [5]);
+    let second = report();
+    let [(2, figures), (4, slow)] = &second[..] else { panic!("{second:?}") };
+    assert_eq!((value(figures, 20), value(figures, 52)), (Some(0.0), Some(1.0)));
+    assert!(value(figures, 40).unwrap() > 1e5 && value(figures, 113) == Some(2.0), "{figures:?}");
+    assert_eq!((value(slow, 200), value(slow, 203)), (Some(0.0), Some(1.0)));
+    table.clear_slot(40);
+    let third = report();
+    assert_eq!(third.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [2, 4]);
+    assert_eq!(value(&third[1].1, 200), Some(1.0));
+    table.set_process(4, ProcessState::Absent, 0, 0);
+    let [(7, end)] = &report()[..] else { panic!("no end") };
+    assert_eq!(value(end, 132), Some(1.0));
+    assert!(report().is_empty());
+}

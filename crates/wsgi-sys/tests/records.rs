@@ -27,6 +27,7 @@ fn start(table: &Table, pool: PoolRef, process: u32) {
 
 fn serve(table: &Table, pool: PoolRef, lease: u32) {
     let Attempt::Reserved(reservation) = table.reserve(pool, lease) else { unreachable!() };
+    table.spend(reservation, 100);
     table.release(pool, reservation, lease);
 }
 
@@ -58,6 +59,7 @@ fn requests_are_counted_over_restarts_of_processes_and_of_pools() {
     let successor = table.open_pool(1, &shape(8));
     table.close_pool(0);
     assert_eq!(total(&table, successor.index, 80..84), 3);
+    assert_eq!(table.balance(successor.index, || ()).0.spent, 300);
     // Once only.
     table.close_pool(0);
     assert_eq!(total(&table, successor.index, 80..84), 3);

@@ -146,7 +146,7 @@ draw_struct! {
     mailbox::ChannelBroken { slot, epoch }
     control::Begin {
         version, generation, module_version, apache_version, mpm_name, mpm_processes, mpm_threads,
-        worker_directory, child_uid, slow_requests
+        worker_directory, child_uid, slow_requests, telemetry, telemetry_interval
     }
     control::Preload { application_group, script }
     control::Identity { name, uid, gid, groups, home }

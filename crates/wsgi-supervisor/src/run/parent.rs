@@ -9,6 +9,7 @@ use wsgi_proto::control::{Committed, ToParent, ToSupervisor};
 use wsgi_sys::table::{Incident, IncidentKind};
 use wsgi_sys::{clock, socket};
 
+use super::telemetry::Telemetry;
 use super::{Loop, TURN};
 use crate::state::Event;
 
@@ -24,6 +25,8 @@ pub(super) struct Setting {
     pub(super) child_uid: Option<u32>,
     /// Which configuration it is.
     pub(super) generation: u32,
+    /// What one that is not complete yet asks for.
+    telemetry: Option<Telemetry>,
     /// Groups of the newest configuration.
     groups: Vec<String>,
     staged: Option<(PathBuf, u32, Vec<String>)>,
@@ -66,6 +69,7 @@ impl Loop {
             ToSupervisor::Begin(begin) => {
                 self.logs.begin();
                 let directory = begin.worker_directory.clone();
+                self.setting.telemetry = Telemetry::of(&begin);
                 self.setting.staged = Some((directory, begin.child_uid, Vec::new()));
                 Event::Begin(begin)
             }
@@ -85,6 +89,8 @@ impl Loop {
                     self.setting.groups = groups;
                     self.logs.commit();
                     self.configured(commit.generation);
+                    let (new, old) = (self.setting.telemetry.take(), self.telemetry.take());
+                    self.telemetry = new.map(|new| new.after(old));
                 }
                 Event::Commit(commit)
             }

@@ -9,6 +9,8 @@ use std::fs;
 pub struct Usage {
     /// Microseconds of CPU time, of all its threads, in user space and in the kernel.
     pub cpu: u64,
+    /// Of these, microseconds in user space.
+    pub user: u64,
     /// Resident memory in bytes; 0 for one that has ended and was not reaped yet.
     pub resident: u64,
     /// When it started, in clock ticks since boot.
@@ -30,9 +32,10 @@ fn parse(text: &str, ticks: u64, page: u64) -> Option<Usage> {
     let (_, fields) = text.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    let used = field(14)?.checked_add(field(15)?)?;
+    let time = |used: u64| used.checked_mul(1_000_000)?.checked_div(ticks);
     Some(Usage {
-        cpu: used.checked_mul(1_000_000)?.checked_div(ticks)?,
+        cpu: time(field(14)?.checked_add(field(15)?)?)?,
+        user: time(field(14)?)?,
         resident: field(24)?.checked_mul(page)?,
         start_time: field(22)?,
     })
@@ -51,7 +54,10 @@ mod tests {
     fn a_name_may_hold_anything() {
         let text = "42 (a) b (c) S 1 1 1 0 -1 4194560 100 0 0 0 150 50 9 9 20 0 3 0 777 1000 25 0";
         let usage = parse(text, 100, 4096);
-        assert_eq!(usage, Some(Usage { cpu: 2_000_000, resident: 25 * 4096, start_time: 777 }));
+        assert_eq!(
+            usage,
+            Some(Usage { cpu: 2_000_000, user: 1_500_000, resident: 25 * 4096, start_time: 777 })
+        );
         assert_eq!(parse("42 (x) S 1", 100, 4096), None);
     }
 

@@ -38,6 +38,7 @@ const TALLIES: usize = 7;
 pub(super) struct AccountRecord {
     sequence: AtomicU64,
     served: AtomicU64,
+    spent: AtomicU64,
     cpu: AtomicU64,
     waits: [AtomicU64; 4],
     tallies: [AtomicU64; TALLIES],
@@ -50,6 +51,8 @@ pub(super) struct AccountRecord {
 pub struct Account {
     /// Requests.
     pub served: u64,
+    /// Microseconds in applications.
+    pub spent: u64,
     /// Microseconds of CPU time.
     pub cpu: u64,
     /// Waits in the queues of pools that are gone: all, those in vain, requests that were
@@ -87,14 +90,17 @@ impl Table {
     /// Requests of slots whose process is gone move into the account.
     pub(super) fn settle_served(&self, pool: u32, slots: std::ops::Range<u32>) {
         let slots = slots.start as usize..slots.end as usize;
-        let Some(served) = self.shared().served.get(slots) else { return };
+        let shared = self.shared();
+        let served = shared.served.get(slots.clone()).unwrap_or_default();
+        let spent = shared.spent.get(slots).unwrap_or_default();
         let Some(account) = self.account_of(pool) else {
-            served.iter().for_each(|count| count.store(0, Relaxed));
+            served.iter().chain(spent).for_each(|count| count.store(0, Relaxed));
             return;
         };
         account.move_in(|| {
-            for count in served {
+            for (count, time) in served.iter().zip(spent) {
                 account.served.fetch_add(count.swap(0, Relaxed), Relaxed);
+                account.spent.fetch_add(time.swap(0, Relaxed), Relaxed);
             }
         });
     }
@@ -121,6 +127,7 @@ impl Table {
             let before = record.sequence.load(Acquire);
             let account = Account {
                 served: record.served.load(Relaxed),
+                spent: record.spent.load(Relaxed),
                 cpu: record.cpu.load(Relaxed),
                 waits: record.waits.each_ref().map(|sum| sum.load(Relaxed)),
                 tallies: record.tallies.each_ref().map(|tally| tally.load(Relaxed)),
@@ -177,6 +184,7 @@ impl AccountRecord {
 
     fn begin(&self, process: &[u8], application: &[u8]) {
         self.served.store(0, Relaxed);
+        self.spent.store(0, Relaxed);
         self.cpu.store(0, Relaxed);
         self.waits.iter().for_each(|sum| sum.store(0, Relaxed));
         self.tallies.iter().for_each(|tally| tally.store(0, Relaxed));

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) owners: [AtomicU32; MAX_SLOTS as usize],
     /// Requests, counted by whoever holds the slot.
     pub(super) served: [AtomicU64; MAX_SLOTS as usize],
+    /// Microseconds in applications, likewise.
+    pub(super) spent: [AtomicU64; MAX_SLOTS as usize],
     notes: [NoteRecord; MAX_SLOTS as usize],
     rings: [[EntryCell; MAX_TICKETS as usize]; MAX_POOLS as usize],
     pub(super) chronicle: Chronicle,
