@@ -32,7 +32,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_allow_options",
     "ap_auth_type",
     "ap_map_http_request_error",
-    "ap_hook_(check_access|check_config|child_init|end_generation|handler|post_config|translate_name)",
+    "ap_hook_(check_access|check_config|child_init|end_generation|handler|monitor|post_config|translate_name)",
     "ap_internal_redirect_handler",
     "ap_mpm_query",
     "ap_pass_brigade",

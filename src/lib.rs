@@ -104,6 +104,12 @@ impl Hooks for Module {
         }
     }
 
+    fn monitor(server: Server<'static>) {
+        if let Some(site) = site::of(server) {
+            site.look_after();
+        }
+    }
+
     fn translate_name(request: Request<'_>) -> Status {
         handler::translate_name(request)
     }

@@ -101,6 +101,18 @@ impl Site {
         self.begin.generation
     }
 
+    /// Tries again, now and then, to have a supervisor that could not be started or
+    /// configured.
+    pub(crate) fn look_after(&self) {
+        if !self.supervisor.is_due() || mpm::is_stopping() {
+            return;
+        }
+        match self.run() {
+            Ok(()) => self.server.log(Level::Info, "the supervisor of the daemon processes runs"),
+            Err(error) => self.server.log(Level::Critical, error),
+        }
+    }
+
     /// Has the supervisor run this site, and watches it.
     fn run(&self) -> Result<(), String> {
         let log = error_log(self.server);
@@ -220,7 +232,15 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
     pconf.on_clear(site);
-    site.run().map_err(|error| vec![error])
+    match site.run() {
+        // Only a start must not seem to have succeeded. Later httpd has other things to
+        // serve, and the supervisor is tried again.
+        Err(error) if site.generation() > 0 => {
+            server.log(Level::Critical, error);
+            Ok(())
+        }
+        outcome => outcome.map_err(|error| vec![error]),
+    }
 }
 
 fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {

@@ -25,6 +25,8 @@ pub(crate) trait Hooks {
     fn child_init(server: Server<'static>);
     /// The last child of a generation has ended. *Runs in:* the parent.
     fn end_generation(server: Server<'static>, generation: i32);
+    /// Comes every ten seconds or so. *Runs in:* the parent.
+    fn monitor(server: Server<'static>);
     /// Maps a URL to a file. *Runs in:* the child, on a worker thread.
     fn translate_name(request: Request<'_>) -> Status;
     /// Whether a client is let in, before anybody asks who the user is. *Runs in:* the
@@ -93,6 +95,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
         sys::ap_hook_post_config(Some(post_config::<H>), none, none, MIDDLE);
         sys::ap_hook_child_init(Some(child_init::<H>), none, none, MIDDLE);
         sys::ap_hook_end_generation(Some(end_generation::<H>), none, none, MIDDLE);
+        sys::ap_hook_monitor(Some(monitor::<H>), none, none, MIDDLE);
         sys::ap_hook_translate_name(
             Some(translate_name::<H>),
             AFTER_ALIAS.0.as_ptr(),
@@ -175,6 +178,21 @@ unsafe extern "C" fn end_generation<H: Hooks>(server: *mut sys::server_rec, gene
             H::end_generation(unsafe { Server::new(server) }, generation);
         }
     });
+}
+
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
+unsafe extern "C" fn monitor<H: Hooks>(
+    _pool: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    guard(|| {
+        if let Some(server) = NonNull::new(server) {
+            // SAFETY: the base server of the current configuration.
+            H::monitor(unsafe { Server::new(server) });
+        }
+        Status::DECLINED
+    })
+    .0
 }
 
 // SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.

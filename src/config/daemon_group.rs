@@ -41,6 +41,8 @@ pub struct DaemonGroup {
     pub processes_explicit: bool,
     /// Most processes of an application group, if it may grow.
     pub processes_max: Option<u32>,
+    /// Processes of all application groups together; none for the default.
+    pub processes_cap: Option<u32>,
     /// Threads of a process that serve requests; 0 for a process that serves none.
     pub threads: u32,
     /// File mode creation mask.
@@ -147,6 +149,7 @@ impl DaemonGroup {
             processes: 1,
             processes_explicit: false,
             processes_max: None,
+            processes_cap: None,
             threads: 15,
             umask: None,
             chroot: None,
@@ -218,8 +221,8 @@ impl DaemonGroup {
 
     /// Processes of all application groups together at which idle ones make room.
     #[must_use]
-    pub fn processes_cap(&self) -> u32 {
-        self.most_processes().saturating_mul(4).max(16)
+    pub fn cap(&self) -> u32 {
+        self.processes_cap.unwrap_or_else(|| self.most_processes().saturating_mul(4).max(16))
     }
 
     /// `wsgi.multiprocess`.

@@ -98,7 +98,7 @@ impl Globals {
             restart_interval: seconds(group.restart_interval),
             inactivity_timeout: seconds(group.inactivity_timeout),
             idle_timeout: seconds(group.idle_timeout),
-            processes_cap: group.processes_cap(),
+            processes_cap: group.cap(),
             startup_timeout: seconds(group.startup_timeout),
             deadlock_timeout: seconds(group.deadlock_timeout),
             request_timeout: seconds(group.request_timeout),

@@ -61,6 +61,16 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         },
     ),
     Choice::new(
+        "processes-cap",
+        "number",
+        "4 × processes, at least 16",
+        "Processes of all application groups of the group together. Where one more is needed, an \
+         idle one of another application group makes room; 0 sets no limit. Not known to mod_wsgi.",
+        |group, text, reading| {
+            put(&mut group.processes_cap, reading.number(text, 0..=16384).map(Some))
+        },
+    ),
+    Choice::new(
         "threads",
         "number",
         "15",

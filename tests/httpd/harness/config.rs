@@ -18,6 +18,7 @@ pub(crate) struct Config {
     files: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     one_process: bool,
+    own_module: bool,
 }
 
 /// What httpd said when it did not start.
@@ -84,6 +85,12 @@ impl Config {
         self
     }
 
+    /// Has the server run a copy of the module, which the test may change.
+    pub(crate) fn own_module(mut self) -> Self {
+        self.own_module = true;
+        self
+    }
+
     /// Declares that lines with this text belong to the test, whatever their level.
     pub(crate) fn expect_log(mut self, pattern: &str) -> Self {
         self.declared.push(pattern.to_owned());
@@ -110,6 +117,10 @@ impl Config {
     /// How httpd stays in the foreground.
     pub(super) fn foreground(&self) -> &'static str {
         if self.one_process { "-X" } else { "-DFOREGROUND" }
+    }
+
+    pub(super) fn has_own_module(&self) -> bool {
+        self.own_module
     }
 
     pub(super) fn declared(&self) -> &[String] {

@@ -78,7 +78,7 @@ impl Server {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let module = reachable_module(&root);
+        let module = reachable_module(&root, config.has_own_module());
         let port = free_port();
         fs::write(root.join("httpd.conf"), config.render(&root, &module, port)).unwrap();
         let console = File::create(root.join("console.log")).unwrap();
@@ -183,6 +183,11 @@ impl Server {
         self.processes().into_iter().find(|process| process.name().starts_with("wsgi-supervisor"))
     }
 
+    /// The supervisor's program in a server with a module of its own.
+    pub(crate) fn supervisor_program(&self) -> PathBuf {
+        self.root.join("module/mod_wsgi/wsgi-supervisor")
+    }
+
     /// Sends httpd's parent a signal such as "USR1" (graceful restart).
     pub(crate) fn signal(&self, signal: &str) {
         if let Some(parent) = Process::find(self.pid()) {
@@ -281,9 +286,9 @@ impl Drop for Server {
 }
 
 /// The module where httpd's user can reach it: a repository below a private home is copied.
-fn reachable_module(root: &Path) -> PathBuf {
+fn reachable_module(root: &Path, copied: bool) -> PathBuf {
     let module = &settings().module;
-    if settings().can_be_reached(module) {
+    if !copied && settings().can_be_reached(module) {
         return module.clone();
     }
     let copy = root.join("module");

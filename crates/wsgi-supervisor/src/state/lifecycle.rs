@@ -235,8 +235,10 @@ impl Supervisor {
             .and_then(|pool| pool.settings.as_ref())
             .is_some_and(|group| group.cpu_time_limit > 0);
         let text = message::end(end, daemon.asked || daemon.killed, age, limited);
-        let expected = daemon.asked || self.stopping;
-        self.record_end(&daemon, &text);
+        // An adopted one ends by itself when the last child is gone that could reach it.
+        let left_alone = daemon.adopted && end.exit.is_none() && end.busy == 0;
+        let expected = daemon.asked || self.stopping || left_alone;
+        self.record_end(&daemon, expected, &text);
         if expected || daemon.killed {
             self.log(&group, Level::Info, format!("{subject} ended: {text}"));
         }

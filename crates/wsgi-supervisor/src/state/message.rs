@@ -180,7 +180,7 @@ pub(super) fn slow(subject: &str, thread: u32, age: Millis, line: &str, others: 
 pub(super) fn crowded(group: &str, cap: usize) -> String {
     format!(
         "MWR2031: group '{group}' has more than its {cap} processes, as all of its application \
-         groups are in use; give some of them a group of their own, or raise processes="
+         groups are in use; give some of them a group of their own, or raise processes-cap="
     )
 }
 

@@ -11,8 +11,8 @@ use super::{Action, Daemon, DaemonId, Level, Millis, Sight, Supervisor, message}
 const LOOK: Millis = 1_000;
 /// The same where only long idleness matters.
 const SELDOM: Millis = 5_000;
-/// Milliseconds without a sign of work after which a process may make room.
-const IDLE: Millis = 2 * SELDOM;
+/// Looks in a row without a sign of work after which a process may make room.
+const IDLE_LOOKS: Millis = 2;
 /// Seconds that are long in this sense.
 const LONG: u32 = 60;
 /// Milliseconds between two probes: at least, and at most.
@@ -262,7 +262,9 @@ impl Supervisor {
         let idle = self.daemons.values().filter(ours).filter(|daemon| {
             daemon.pool != index
                 && daemon.ready()
-                && now.saturating_sub(daemon.active.1) >= IDLE
+                && self.look_interval(daemon.id).is_some_and(|interval| {
+                    now.saturating_sub(daemon.active.1) >= IDLE_LOOKS * interval
+                })
                 && self.is_beyond_floor(daemon.pool)
         });
         if let Some(id) = idle.min_by_key(|daemon| daemon.active.1).map(|daemon| daemon.id) {

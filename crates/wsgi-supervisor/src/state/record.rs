@@ -13,8 +13,8 @@ impl Supervisor {
         }
     }
 
-    /// A process has ended; `how` is what the log says.
-    pub(super) fn record_end(&mut self, daemon: &Daemon, how: &str) {
+    /// A process has ended, `expected` or not; `how` is what the log says.
+    pub(super) fn record_end(&mut self, daemon: &Daemon, expected: bool, how: &str) {
         let reason = daemon.blame.as_ref().or(daemon.outgoing.as_ref());
         let text = match reason {
             Some(reason) => format!("{reason}: {how}"),
@@ -22,7 +22,7 @@ impl Supervisor {
         };
         let (kind, tally) = match () {
             () if daemon.killed => (IncidentKind::Killed, Tally::Killed),
-            () if daemon.asked || self.stopping => (IncidentKind::Stopped, Tally::Stopped),
+            () if expected => (IncidentKind::Stopped, Tally::Stopped),
             () if daemon.phase < Phase::Ready => (IncidentKind::Failed, Tally::Failed),
             () => (IncidentKind::Died, Tally::Died),
         };
