@@ -124,6 +124,11 @@ int wsgi_connection_is_https(conn_rec *c)
     return ap_ssl_conn_is_ssl(c);
 }
 
+void wsgi_hook_status(int (*hook)(request_rec *r, int flags))
+{
+    APR_OPTIONAL_HOOK(ap, status_hook, hook, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
 unsigned int wsgi_unixd_user_id(void)
 {
     return ap_unixd_config.user_id;

@@ -42,6 +42,9 @@ int wsgi_log_request_level(const request_rec *r, int module_index);
 /* Optional functions have typed macros only. */
 int wsgi_connection_is_https(conn_rec *c);
 
+/* Adds to mod_status' page, if there is one. */
+void wsgi_hook_status(int (*hook)(request_rec *r, int flags));
+
 /* mod_unixd's user, and whether httpd may change users at all. */
 unsigned int wsgi_unixd_user_id(void);
 unsigned int wsgi_unixd_group_id(void);

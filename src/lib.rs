@@ -31,6 +31,8 @@ pub mod route;
 mod scratch;
 #[deny(unsafe_code)]
 mod site;
+#[deny(unsafe_code)]
+mod status;
 
 use std::sync::OnceLock;
 
@@ -117,9 +119,16 @@ impl Hooks for Module {
     }
 
     fn handler(request: Request<'_>) -> Status {
-        match CHILD.get() {
-            Some((settings, child)) => handler::handle(settings, child, request),
-            None => handler::without_daemons(request),
+        let (answer, child) = match CHILD.get() {
+            Some((settings, child)) => (handler::handle(settings, child, request), Some(child)),
+            None => (handler::without_daemons(request), None),
+        };
+        if answer == Status::DECLINED { status::handle(child, request) } else { answer }
+    }
+
+    fn status(request: Request<'_>, short: bool, extended: bool) {
+        if let Some((_, child)) = CHILD.get() {
+            status::extend(child, request, short, extended);
         }
     }
 }

@@ -205,13 +205,24 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     let component = format!("mod_wsgi/{version}");
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
     let limits = members.iter().map(|(member, limits)| (member.group.name.clone(), *limits));
+    let slow = globals.slow_requests.map(|least| u32::try_from(least.as_millis()));
+    let slow_requests = slow.map_or(0, |least| least.unwrap_or(u32::MAX).max(1));
+    let (telemetry, telemetry_interval) = match &globals.telemetry {
+        Some(telemetry) => (Some(telemetry.socket.clone()), telemetry.interval),
+        None => (None, 0.0),
+    };
     let site = Site {
         settings: Settings {
             limits: limits.collect(),
             question_script: directory.join("mod_wsgi/_question.py"),
             globals,
         },
-        begin: begin(&directory, &mpm, version),
+        begin: Begin {
+            slow_requests,
+            telemetry,
+            telemetry_interval,
+            ..begin(&directory, &mpm, version)
+        },
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
         server,
@@ -243,6 +254,7 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
         mpm_threads: mpm.threads,
         worker_directory: directory.to_owned(),
         child_uid: mpm::child_identity().0,
+        ..Begin::default()
     }
 }
 

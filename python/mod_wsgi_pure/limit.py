@@ -16,6 +16,10 @@ except ImportError:
     _raise_in_thread = None
 
 
+# Longest stack that is told, in characters.
+LONGEST_STACK = 16 * 1024
+
+
 def _raise(ident, error):
     """Raises a class of exception in a thread, None to take it back."""
     import ctypes
@@ -58,8 +62,20 @@ class Limit(object):
             if raises:
                 self._interrupted = True
                 _raise(self._ident, api.RequestTimeout)
-        stack = "".join(traceback.format_stack(sys._current_frames().get(self._ident)))
+        stack = self._stack()
         log.write(records.WARNING, "MWR3050: request %s of worker thread %d has run for %.1f s, "
                   "longer than request-timeout, and %s; it is at\n%s" % (
                       request_id, self._number + 1, ran,
                       "is interrupted" if raises else "holds a thread", stack))
+
+    def trace(self, age):
+        """Where the request is if it has run for ``age`` milliseconds, else nothing;
+        what is cut off of a long stack is the outermost."""
+        with self._lock:
+            if self._request_id is None or (time.time() - self._began) * 1000 < age:
+                return ""
+        return self._stack()[-LONGEST_STACK:]
+
+    def _stack(self):
+        frame = sys._current_frames().get(self._ident)
+        return "".join(traceback.format_stack(frame)) if frame else ""

@@ -139,8 +139,9 @@ _REASON = Bytes(MAX_REASON)
 _HEADER_NAME = Bytes(MAX_HEADER_NAME)
 _HEADER_VALUE = Bytes(MAX_HEADER_VALUE)
 
-FLAG_BODY, FLAG_NO_RELOAD = 1, 2
-REQUEST = Request("REQUEST", 1, limit=MAX_RECORD, flags=FLAG_BODY | FLAG_NO_RELOAD)
+FLAG_BODY, FLAG_NO_RELOAD, FLAG_CPU = 1, 2, 4
+REQUEST = Request("REQUEST", 1, limit=MAX_RECORD,
+                  flags=FLAG_BODY | FLAG_NO_RELOAD | FLAG_CPU)
 BODY = Record("BODY", 2, [("bytes", REST)], MAX_DATA)
 BODY_END = Record("BODY_END", 3, [("status", U16)], MAX_SMALL)
 CANCEL = Record("CANCEL", 4, limit=0)
@@ -165,6 +166,7 @@ GIVEN = Record("Channel", 2, SEAT)
 STOP = Record("Stop", 3, [("reason", TEXT)])
 PROBE = Record("Probe", 4)
 INTERRUPT = Record("Interrupt", 5, [("thread", U32), ("age", U32), ("raise", BOOL)])
+TRACE = Record("Trace", 6, [("thread", U32), ("age", U32)])
 HELLO = Record("Hello", 65, [
     ("version", U32), ("worker", TEXT), ("python_version", TEXT), ("executable", TEXT)])
 READY = Record("Ready", 66, [("loaded", BOOL)])
@@ -174,12 +176,13 @@ MESSAGE = Log("Log", 69, [("level", U8), ("text", TEXT)])
 RECYCLE = Record("Recycle", 70, [("reason", TEXT)])
 LOADED = Record("Loaded", 71, [("script", PATH)])
 ALIVE = Record("Alive", 72)
+TRACED = Record("Traced", 73, [("thread", U32), ("stack", TEXT)])
 
 CHANNEL = dict((record.kind, record) for record in (
     REQUEST, BODY, BODY_END, CANCEL, DEMAND, HEAD_RECORD, DATA, FILE, LOG, END))
 LINK = dict((record.kind, record) for record in (
-    START, GIVEN, STOP, PROBE, INTERRUPT, HELLO, READY, CHANNEL_READY, CHANNEL_LOST, MESSAGE,
-    RECYCLE, LOADED, ALIVE))
+    START, GIVEN, STOP, PROBE, INTERRUPT, TRACE, HELLO, READY, CHANNEL_READY, CHANNEL_LOST,
+    MESSAGE, RECYCLE, LOADED, ALIVE, TRACED))
 
 
 def head(data, records=CHANNEL):

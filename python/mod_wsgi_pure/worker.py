@@ -31,6 +31,7 @@ class Channel(object):
             self.reply.start()
             self.body.start(bool(flags & records.FLAG_BODY))
             request["reloads"] = not flags & records.FLAG_NO_RELOAD
+            request["cpu_time"] = bool(flags & records.FLAG_CPU)
         return request
 
     def close(self):
@@ -74,6 +75,10 @@ class Worker(object):
     def interrupt(self, age, raises):
         """See ``Limit.interrupt``."""
         self._limit.interrupt(age, raises)
+
+    def trace(self, age):
+        """See ``Limit.trace``."""
+        return self._limit.trace(age)
 
     def run(self):
         """Serves as long as the process lives."""

@@ -71,6 +71,7 @@ def fields(record, flags, values):
     if record is records.REQUEST:
         lines += [("body", b"true" if flags & records.FLAG_BODY else b"false")]
         lines += [("no_reload", b"true")] if flags & records.FLAG_NO_RELOAD else []
+        lines += [("cpu_time", b"true")] if flags & records.FLAG_CPU else []
         for key in ("request_start", "queue_start"):
             lines.append((key, str(values[key]).encode("ascii")))
         lines += [(key, values[key]) for key in ("script", "handler_script", "callable_object")]

@@ -473,6 +473,29 @@ class Life(Fresh):
         self.assertEqual(daemon.expect(wire.ALIVE), b"")
         self.assertEqual(daemon.stop(), 0)
 
+    def test_trace(self):
+        directory = tempfile.mkdtemp()
+        script = os.path.join(directory, "nap.wsgi")
+        with open(script, "w") as source:
+            source.write("import time\ndef application(e, s):\n  s('200 OK', [])\n"
+                         "  time.sleep(1)\n  return [b'fine']\n")
+        daemon = self.start(preload=[script])
+        channel = daemon.channels[0]
+        channel.send(wire.request(script))
+        time.sleep(0.5)
+
+        def trace(age):
+            daemon.link.send(record(wire.TRACE, struct.pack("<II", 0, age)))
+            thread, length = struct.unpack_from("<II", daemon.expect(wire.TRACED) + b"", 0)
+            self.assertEqual(thread, 0)
+            return length
+
+        self.assertEqual(trace(60000), 0)  # not this request
+        self.assertGreater(trace(200), 0)
+        self.assertEqual(channel.read(Response()).body, b"fine")
+        self.assertEqual(trace(0), 0)      # none
+        self.assertEqual(daemon.stop(), 0)
+
     def test_interrupt(self):
         directory = tempfile.mkdtemp()
         script = os.path.join(directory, "spin.wsgi")

@@ -66,7 +66,7 @@ pub struct Globals {
     pub telemetry: Option<Telemetry>,
     /// WSGITelemetryOptions CaptureUserAgent
     pub capture_user_agent: bool,
-    /// WSGISlowRequests: report requests that take longer.
+    /// The least WSGISlowRequests of all places, if any is not 0.
     pub slow_requests: Option<Duration>,
 }
 

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
+use crate::config::LogNotes;
 use crate::environ::{self, Decimal, Facts};
 use crate::proxies;
 
@@ -132,6 +133,9 @@ pub(super) fn encode<'e>(
     );
     if !target.route.script_reloading {
         record.without_reloading();
+    }
+    if target.log_notes() == LogNotes::Cpu {
+        record.with_cpu_time();
     }
     let facts = Facts {
         method: request.method(),

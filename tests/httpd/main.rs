@@ -26,6 +26,8 @@ mod proxies;
 mod pythons;
 mod queue;
 mod security;
+mod slow;
 mod start_response;
+mod status;
 mod streaming;
 mod supervisor;

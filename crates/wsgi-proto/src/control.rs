@@ -29,6 +29,13 @@ fields! {
         worker_directory: PathBuf,
         /// uid of httpd's children: only they may use the mailbox.
         child_uid: u32,
+        /// Milliseconds after which a request may be slow, wherever that is least; 0 if
+        /// none ever is.
+        slow_requests: u32,
+        /// Socket of a collector of telemetry, if there is one.
+        telemetry: Option<PathBuf>,
+        /// Seconds between two reports to it.
+        telemetry_interval: f64,
     }
 
     /// A script that the group's first process of an application group loads.

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_proto::daemon::{
     Alive, ChannelLost, ChannelReady, Hello, Loaded, Log, Ready, Recycle, Start, ToDaemon,
-    ToSupervisor,
+    ToSupervisor, Traced,
 };
 use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
 use wsgi_sys::socket;
@@ -212,6 +212,11 @@ impl Control {
             // Said by a thread that has got the GIL to do so: that is the point.
             Ok(ToDaemon::Probe(_)) => drop(self.send(&ToSupervisor::Alive(Alive {}))),
             Ok(ToDaemon::Interrupt(interrupt)) => worker::interrupt(py, &interrupt),
+            Ok(ToDaemon::Trace(trace)) => {
+                let stack = worker::trace(py, &trace);
+                let traced = Traced { thread: trace.thread, stack };
+                drop(self.send(&ToSupervisor::Traced(traced)));
+            }
             Ok(ToDaemon::Start(_)) | Err(_) => {
                 let message = "MWR3003: the supervisor sent a message that this worker does not know; it was ignored";
                 py.detach(|| log::write(log::level::ERROR, message.as_bytes()));

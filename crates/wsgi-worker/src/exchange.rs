@@ -3,7 +3,7 @@
 //! *Runs in:* daemon. *Threads:* the worker thread.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyOSError, PySystemExit};
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{ffi, intern};
 use wsgi_proto::channel::{End, Outcome, RequestReader, environ_name_id};
+use wsgi_sys::clock;
 
 use crate::body::{Body, Fault};
 use crate::control::Control;
@@ -57,6 +58,8 @@ pub(crate) struct Conclusion {
     is_head: bool,
     script: String,
     began: Instant,
+    /// CPU time of the thread when it began, if it is to be told.
+    cpu: Option<Duration>,
 }
 
 impl Desk {
@@ -88,6 +91,7 @@ impl Desk {
         let began = Instant::now();
         let serial = line.begin();
         log::set_destination(Some(Destination { line: Arc::clone(line), serial }));
+        let cpu = request.cpu_time.then(clock::thread_time);
         let environ = match self.environ.build(py, request, payload) {
             Ok(environ) => Ok(environ),
             Err(EnvironError::Record(error)) => return Err(error.into()),
@@ -111,7 +115,7 @@ impl Desk {
         errors::end_lines(py);
         self.end_errors(py);
         log::set_destination(None);
-        Ok(Conclusion { failure, is_head, script: script_name(), began })
+        Ok(Conclusion { failure, is_head, script: script_name(), began, cpu })
     }
 
     /// The text stream for `wsgi.errors`.
@@ -334,8 +338,10 @@ impl Conclusion {
         }
         let end = End {
             outcome,
-            application_time: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            cpu_time: 0,
+            application_time: micros(self.began.elapsed()),
+            cpu_time: self
+                .cpu
+                .map_or(0, |before| micros(clock::thread_time().saturating_sub(before))),
             input: body.consumed,
             output: reply.output,
         };
@@ -363,11 +369,15 @@ impl Conclusion {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn epoch_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// Seconds from microseconds.
 fn seconds(microseconds: u64) -> f64 {
-    std::time::Duration::from_micros(microseconds).as_secs_f64()
+    Duration::from_micros(microseconds).as_secs_f64()
 }

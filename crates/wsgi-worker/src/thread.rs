@@ -5,7 +5,7 @@
 //! for the next request.
 
 use std::cell::Cell;
-use std::ffi::c_long;
+use std::ffi::{CString, c_long};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_proto::channel::RequestReader;
 use wsgi_proto::codec::HEAD_LEN;
-use wsgi_proto::daemon::Interrupt;
+use wsgi_proto::daemon::{Interrupt, Trace};
 use wsgi_sys::socket;
 
 use crate::control::Control;
@@ -28,6 +28,10 @@ use crate::seat::Channel;
 #[pyfunction]
 pub(crate) fn work(py: Python<'_>, thread: usize) -> PyResult<()> {
     let control = Control::require()?;
+    if let Ok(name) = CString::new(format!("wsgi-{}", thread + 1)) {
+        // Only for those who look from outside.
+        let _ = wsgi_sys::process::name_thread(&name);
+    }
     IDENT.set(py.import("threading")?.call_method0("get_ident")?.extract()?);
     let mut desk = Desk::new(py, control, thread)?;
     let mut payload = Vec::new();
@@ -221,11 +225,7 @@ pub(crate) fn interrupt(py: Python<'_>, order: &Interrupt) {
         unsafe { ffi::PyThreadState_SetAsyncExc(ident, timeout.as_ptr()) };
     }
     drop(active);
-    let stack = py
-        .import("mod_wsgi._script")
-        .and_then(|module| module.call_method1("stack", (ident,)))
-        .and_then(|text| text.extract::<Vec<u8>>())
-        .unwrap_or_default();
+    let stack = stack(py, ident);
     let what = if order.raise { "is interrupted" } else { "holds a thread" };
     let mut text = format!(
         "MWR3050: request {} of worker thread {} has run for {ran:.1} s, longer than \
@@ -236,6 +236,32 @@ pub(crate) fn interrupt(py: Python<'_>, order: &Interrupt) {
     .into_bytes();
     text.extend_from_slice(&stack);
     py.detach(|| log::write(level::WARNING, &text));
+}
+
+/// Longest stack that is told, in bytes: what is cut off is the outermost.
+const LONGEST_STACK: usize = 32 * 1024;
+
+/// Where a slow request is; empty if it is over.
+pub(crate) fn trace(py: Python<'_>, order: &Trace) -> String {
+    let age = Duration::from_millis(order.age.into());
+    let active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    let request =
+        usize::try_from(order.thread).ok().and_then(|thread| active.get(thread)?.as_ref());
+    let Some(ident) = request.filter(|it| it.began.elapsed() >= age).map(|it| it.ident) else {
+        return String::new();
+    };
+    drop(active);
+    let stack = stack(py, ident);
+    let start = stack.len().saturating_sub(LONGEST_STACK);
+    String::from_utf8_lossy(stack.get(start..).unwrap_or_default()).into_owned()
+}
+
+/// The Python stack of a thread, as UTF-8.
+fn stack(py: Python<'_>, ident: c_long) -> Vec<u8> {
+    py.import("mod_wsgi._script")
+        .and_then(|module| module.call_method1("stack", (ident,)))
+        .and_then(|text| text.extract::<Vec<u8>>())
+        .unwrap_or_default()
 }
 
 /// The dict that belongs to the calling thread's request.

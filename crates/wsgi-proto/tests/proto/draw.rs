@@ -131,6 +131,8 @@ draw_struct! {
     daemon::Recycle { reason }
     daemon::Probe {}
     daemon::Interrupt { thread, age, raise }
+    daemon::Trace { thread, age }
+    daemon::Traced { thread, stack }
     daemon::Loaded { script }
     daemon::Alive {}
     mailbox::Register { version, generation }
@@ -144,7 +146,7 @@ draw_struct! {
     mailbox::ChannelBroken { slot, epoch }
     control::Begin {
         version, generation, module_version, apache_version, mpm_name, mpm_processes, mpm_threads,
-        worker_directory, child_uid
+        worker_directory, child_uid, slow_requests, telemetry, telemetry_interval
     }
     control::Preload { application_group, script }
     control::Identity { name, uid, gid, groups, home }
@@ -165,13 +167,15 @@ draw_struct! {
     control::Committed { version, generation }
     BodyEnd { status }
     Request {
-        has_body, reloads, request_start, queue_start, script, handler_script, callable_object, entries
+        has_body, reloads, cpu_time, request_start, queue_start, script, handler_script, callable_object, entries
     }
 }
 
 draw_enum! {
-    daemon::ToDaemon { Start, Channel, Stop, Probe, Interrupt }
-    daemon::ToSupervisor { Hello, Ready, ChannelReady, ChannelLost, Log, Recycle, Loaded, Alive }
+    daemon::ToDaemon { Start, Channel, Stop, Probe, Interrupt, Trace }
+    daemon::ToSupervisor {
+        Hello, Ready, ChannelReady, ChannelLost, Log, Recycle, Loaded, Alive, Traced
+    }
     mailbox::ToSupervisor { Register, OpenPool, FetchChannel, Waiting, ChannelBroken }
     mailbox::ToChild { Registered, Pool, Channel, Refused }
     control::ToSupervisor { Begin, Group, Commit, GenerationEnded, Stop }
