@@ -55,6 +55,7 @@ fn front(one: &Server, two: &Server) -> Server {
     (MODULES.into_iter().fold(Config::new(), Config::module))
         .line(&members)
         .line(&example("balancer.conf"))
+        .line("LogLevel notice wsgi:info proxy_hcheck:info")
         // Health checks of the machine that was stopped.
         .expect_log("AH00957")
         .start()
@@ -65,20 +66,30 @@ fn answering(front: &Server) -> BTreeSet<String> {
     (0..8).map(|_| front.text("/").split(' ').next().unwrap().to_owned()).collect()
 }
 
-fn drain(machine: &Server) {
+/// Takes a machine out of turn, and waits until the balancer knows.
+fn drain(front: &Server, machine: &Server) {
+    let log = front.log().cursor();
     fs::write(machine.scratch("drain"), "").unwrap();
+    log.wait_for(&format!("DISABLING http://{}", machine.address()));
 }
 
-fn undrain(machine: &Server) {
+fn undrain(front: &Server, machine: &Server) {
+    let log = front.log().cursor();
     fs::remove_file(machine.scratch("drain")).unwrap();
+    log.wait_for(&format!("ENABLING http://{}", machine.address()));
 }
 
-/// Waits until only these machines answer.
-fn await_machines(front: &Server, names: &[&str]) {
-    let names: BTreeSet<String> = names.iter().map(|&name| name.to_owned()).collect();
-    wait_for(&format!("answers from {names:?} alone"), || {
-        (answering(front) == names).then_some(())
-    });
+fn both_answer(front: &Server) {
+    wait_for("answers of both machines", || (answering(front).len() == 2).then_some(()));
+}
+
+/// Tells the clients to end, however the test does.
+struct End<'t>(&'t AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -87,40 +98,33 @@ fn a_machine_is_drained_and_stopped_while_nobody_notices() {
     let front = front(&one, &two);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut connection = Connection::open(front.address()).unwrap();
-                    let mut served = 0;
-                    while !done.load(Ordering::Relaxed) {
-                        connection.exchange(&Request::get("/")).unwrap().expect(200);
-                        served += 1;
-                    }
-                    served
-                })
-            })
-            .collect();
-        await_machines(&front, &["one", "two"]);
+        let end = End(&done);
+        let client = || {
+            let mut connection = Connection::open(front.address()).unwrap();
+            let mut served = 0;
+            while !done.load(Ordering::Relaxed) {
+                connection.exchange(&Request::get("/")).unwrap().expect(200);
+                served += 1;
+            }
+            served
+        };
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(client)).collect();
+        both_answer(&front);
 
-        drain(&one);
-        await_machines(&front, &["two"]);
-        undrain(&one);
-        await_machines(&front, &["one", "two"]);
-
-        // A request that runs on the machine that is to be stopped. The other one is out of turn
+        // A request that runs on the machine that is to be stopped: the other one is out of turn
         // for as long as it takes to get there.
-        drain(&one);
-        await_machines(&front, &["two"]);
+        drain(&front, &one);
+        assert_eq!(answering(&front), BTreeSet::from(["two".to_owned()]));
         let gate = Gate::open();
         let mut long = front.connect();
         let request = Request::get(&format!("/?{}", gate.query()));
         long.send(&request.header("X-Forwarded-For", "192.0.2.7")).unwrap();
         let visitor = gate.visitor();
-        undrain(&one);
-        await_machines(&front, &["one", "two"]);
+        undrain(&front, &one);
+        both_answer(&front);
 
-        drain(&two);
-        await_machines(&front, &["one"]);
+        drain(&front, &two);
+        assert_eq!(answering(&front), BTreeSet::from(["one".to_owned()]));
         let processes = two.processes();
         two.signal("WINCH");
         two.log().wait_for("AH00492");
@@ -131,7 +135,7 @@ fn a_machine_is_drained_and_stopped_while_nobody_notices() {
         two.wait_for_end(&processes);
         assert_eq!(answering(&front), BTreeSet::from(["one".to_owned()]));
 
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         for client in clients {
             assert!(client.join().unwrap() > 0, "a client that was never served");
         }
