@@ -51,6 +51,9 @@ uninstall: ## Remove what install has put there
 deb: all ## Make a Debian package of it, build/deb/*.deb
 	@packaging/deb $(MODULE)
 
+rpm: all ## Make an RPM package of it, build/rpm/RPMS/*/*.rpm
+	@packaging/rpm $(MODULE)
+
 ##@ Work
 
 test: all $(VENV)/ready ## Run every test: units, then a real httpd under each MPM
@@ -99,4 +102,4 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall deb deb-check test test-httpd test-worker chaos check bench deps clean help
+.PHONY: all run install uninstall deb rpm deb-check test test-httpd test-worker chaos check bench deps clean help
