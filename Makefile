@@ -48,6 +48,12 @@ install: ## Install what make has built (DESTDIR is honoured)
 uninstall: ## Remove what install has put there
 	@apache-conf/install.sh --remove "$(APXS)" "$(DESTDIR)"
 
+deb: all ## Make a Debian package of it, build/deb/*.deb
+	@packaging/deb $(MODULE)
+
+rpm: all ## Make an RPM package of it, build/rpm/RPMS/*/*.rpm
+	@packaging/rpm $(MODULE)
+
 ##@ Work
 
 test: all $(VENV)/ready ## Run every test: units, then a real httpd under each MPM
@@ -59,6 +65,9 @@ test: all $(VENV)/ready ## Run every test: units, then a real httpd under each M
 
 test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|worker|prefork)
 	$(HTTPD_TESTS) $(FILTER)
+
+deb-check: deb ## Install the package in a fresh Debian root and have it serve (root, network)
+	@packaging/deb-check
 
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
@@ -93,4 +102,4 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall test test-httpd test-worker chaos check bench deps clean help
+.PHONY: all run install uninstall deb rpm deb-check test test-httpd test-worker chaos check bench deps clean help

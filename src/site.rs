@@ -152,6 +152,10 @@ impl Cleared for Site {
 
 /// Checks what only the whole configuration shows.
 pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
+    // Whatever became of interpreters and users since it was started.
+    if mpm::is_called_to_stop() {
+        return Status::OK;
+    }
     let mut globals = globals(pconf).borrow_mut();
     let result = globals
         .finish(&|id| server_name(server, id))

@@ -1,6 +1,6 @@
 //! What the multi-processing module and httpd's main loop say of themselves.
 
-use std::ffi::{CStr, OsStr, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -43,6 +43,15 @@ pub(crate) fn is_stopping() -> bool {
 /// Whether httpd's main loop is over.
 pub(crate) fn is_exiting() -> bool {
     main_state() == constant(sys::AP_SQ_MS_EXITING)
+}
+
+/// Whether this process only tells a running httpd to stop (`httpd -k stop`).
+pub(crate) fn is_called_to_stop() -> bool {
+    // httpd keeps -k from modules; what it was called with remains.
+    let words: Vec<_> = std::env::args_os().collect();
+    let orders = |word: &OsString| word == "stop" || word == "graceful-stop";
+    words.iter().any(|word| word == "-kstop" || word == "-kgraceful-stop")
+        || words.windows(2).any(|pair| matches!(pair, [k, order] if k == "-k" && orders(order)))
 }
 
 /// Whether this is the pass over the configuration that only checks it.

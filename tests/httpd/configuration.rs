@@ -1,5 +1,8 @@
 //! Configurations that httpd must refuse, and those that it must take.
 
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
 use crate::harness::{Config, settings};
 use crate::{ours_only, skip};
 
@@ -116,4 +119,29 @@ fn the_shipped_configurations_load() {
             .start();
         assert_eq!(server.text("/test"), "Hello, World!\n", "{name}");
     }
+}
+
+#[test]
+fn httpd_stops_when_it_is_told_to_though_an_interpreter_is_gone() {
+    ours_only!("mod_wsgi knows no python=");
+    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let python = folder.path().join("python");
+    symlink(venv.join("bin/python"), &python).unwrap();
+    let mut server = Config::serving("hello.wsgi", &format!("python={}", python.display())).start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+    std::fs::remove_file(&python).unwrap();
+    let tell = |order: &str| {
+        let configuration = server.root().join("httpd.conf");
+        let mut httpd = Command::new(&settings().httpd);
+        httpd.args(["-k", order, "-d"]).arg(server.root()).arg("-f").arg(configuration);
+        httpd.output().unwrap()
+    };
+    let refused = tell("graceful");
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("MWR1022"), "{refused:?}");
+    let processes = server.processes();
+    assert!(tell("stop").status.success());
+    server.wait_for_end(&processes);
 }

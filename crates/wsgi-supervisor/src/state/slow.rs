@@ -94,7 +94,7 @@ impl Supervisor {
         let Some(pool) = self.pools.get(&daemon.pool) else { return };
         let group = &pool.group;
         let late: Vec<daemon::Trace> = late;
-        for daemon::Trace { thread, text, .. } in late {
+        for daemon::Trace { text, .. } in late {
             let group = group.clone();
             self.actions.push(Action::LogWedged { daemon: id, group, text });
         }
