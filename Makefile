@@ -24,7 +24,7 @@ COMMANDS := wsgi-httpd
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 # What an MPM can change.
-MPM_TESTS := environ faults groups karrigell lifecycle load streaming
+MPM_TESTS := environ faults groups karrigell lifecycle load queue streaming
 
 ##@ Use
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use wsgi_proto::VERSION;
 use wsgi_proto::control::Begin;
+use wsgi_sys::table::MAX_TICKETS;
 
 use crate::apache::log::{Level, Loggable};
 use crate::apache::mpm::{self, Mpm};
@@ -37,6 +38,8 @@ pub(crate) const QUESTIONS: &str = "wsgi-access";
 pub(crate) struct Limits {
     /// queue-timeout: for a free thread.
     pub(crate) queue: Option<Duration>,
+    /// queue-depth: how many requests may wait.
+    pub(crate) queue_depth: u32,
     /// connect-timeout: for a free thread if there is no queue-timeout.
     pub(crate) connect: Duration,
     /// socket-timeout: for a sign of life from the worker.
@@ -59,6 +62,7 @@ impl Settings {
     pub(crate) fn limits(&self, process_group: &str) -> Limits {
         self.limits.get(process_group).copied().unwrap_or(Limits {
             queue: None,
+            queue_depth: MAX_TICKETS,
             connect: Duration::from_secs(15),
             socket: Duration::from_secs(60),
             response_buffer: 8 * 1024 * 1024,
@@ -272,6 +276,7 @@ fn member(
     let resolved = globals.resolve(group, &defaults)?;
     let limits = Limits {
         queue: Some(group.queue_timeout).filter(|timeout| !timeout.is_zero()),
+        queue_depth: if group.queue_depth == 0 { MAX_TICKETS } else { group.queue_depth },
         connect: group.connect_timeout,
         socket: group.socket_timeout.unwrap_or(timeout),
         response_buffer: usize::try_from(group.response_buffer_size).unwrap_or(usize::MAX),

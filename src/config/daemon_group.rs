@@ -107,6 +107,8 @@ pub struct DaemonGroup {
     pub socket_timeout: Option<Duration>,
     /// Time that a request waits for a free thread.
     pub queue_timeout: Duration,
+    /// Requests that may wait for a free thread of an application; 0 for any number.
+    pub queue_depth: u32,
     /// `SO_SNDBUF` of the channels, in bytes.
     pub send_buffer_size: u32,
     /// `SO_RCVBUF` of the channels, in bytes.
@@ -178,6 +180,7 @@ impl DaemonGroup {
             connect_timeout: Duration::from_secs(15),
             socket_timeout: None,
             queue_timeout: Duration::ZERO,
+            queue_depth: 0,
             send_buffer_size: 0,
             receive_buffer_size: 0,
             header_buffer_size: 0,

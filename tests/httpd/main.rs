@@ -23,6 +23,7 @@ mod modes;
 mod privileges;
 mod proxies;
 mod pythons;
+mod queue;
 mod runner;
 mod security;
 mod start_response;

@@ -17,6 +17,7 @@ mod message;
 mod patrol;
 mod pool;
 mod ranges;
+mod record;
 mod recycling;
 mod schedule;
 mod slots;

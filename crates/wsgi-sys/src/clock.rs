@@ -1,8 +1,16 @@
-//! The wall clock in the time zone of this machine.
+//! The wall clock.
 //!
-//! *Runs in:* supervisor.
+//! *Runs in:* httpd child, supervisor.
 
 use std::mem::MaybeUninit;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Microseconds since 1970.
+#[must_use]
+pub fn microseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// A moment in the local time zone, as calendars count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -310,6 +310,15 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         |group, text, reading| put(&mut group.queue_timeout, reading.seconds(text)),
     ),
     Choice::new(
+        "queue-depth",
+        "number",
+        "0",
+        "Requests of an application that may wait for a free thread, each of which keeps a thread \
+         of httpd; further ones are answered with 503 and `Retry-After` at once. 0 sets no limit. \
+         Not known to mod_wsgi.",
+        |group, text, reading| put(&mut group.queue_depth, reading.number(text, 0..=8192)),
+    ),
+    Choice::new(
         "socket-user",
         "name|#uid",
         "Apache's User",

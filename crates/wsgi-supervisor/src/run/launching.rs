@@ -63,6 +63,7 @@ impl Loop {
             polite,
             kills: self.kills,
             group: group.name.clone(),
+            process: None,
             slots: first_slot..first_slot.saturating_add(group.threads),
             buffers: (group.send_buffer_size, group.receive_buffer_size),
             socket_timeout: match group.socket_timeout {

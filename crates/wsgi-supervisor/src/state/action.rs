@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wsgi_proto::control::{Committed, Group};
 use wsgi_proto::daemon::ToDaemon;
-use wsgi_sys::table::{PoolShape, PoolState, ProcessState};
+use wsgi_sys::table::{IncidentKind, PoolShape, PoolState, ProcessState, Tally};
 
 use super::event::{ChildId, DaemonId};
 
@@ -68,6 +68,12 @@ pub(crate) enum Action {
     Forget { daemon: DaemonId },
     /// Writes to a group's error log.
     Log { group: String, level: Level, text: String },
+    /// Counts something for a pool.
+    Count { pool: u32, tally: Tally },
+    /// Writes down for administrators that a process is to be replaced, and why.
+    Leaving { process: u32, reason: String },
+    /// Writes down for administrators what has happened.
+    Tell { kind: IncidentKind, pid: i32, group: String, application: String, text: String },
     /// Nothing is left to do.
     Exit,
 }

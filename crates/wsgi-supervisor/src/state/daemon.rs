@@ -103,6 +103,8 @@ pub(crate) struct Daemon {
     pub(crate) asked: bool,
     /// The supervisor kills it, and the log says why.
     pub(crate) killed: bool,
+    /// The limit that it has exceeded.
+    pub(crate) blame: Option<String>,
     pub(crate) slots: Vec<Slot>,
 }
 
@@ -134,6 +136,7 @@ impl Daemon {
             dumped: false,
             asked: false,
             killed: false,
+            blame: None,
             slots,
         }
     }

@@ -114,6 +114,7 @@ impl Supervisor {
         }
         if let Some(since) = daemon.probed {
             let silence = now.saturating_sub(since);
+            self.blame(id, "deadlock-timeout");
             self.tell(id, Level::Error, |subject| message::deadlocked(subject, silence));
             return self.put_down(id, now);
         }
