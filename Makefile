@@ -14,10 +14,13 @@ FILTER ?=
 MOD_WSGI_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(shell command -v python3 2>/dev/null))
 export MOD_WSGI_PYTHON
 export PYO3_PYTHON ?= $(MOD_WSGI_PYTHON)
+# Where the commands look for httpd's modules first; remembered by them.
+export MOD_WSGI_MODULES ?= $(shell $(APXS) -q LIBEXECDIR 2>/dev/null)
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := build/module
 VENV := build/venv
+COMMANDS := wsgi-httpd
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 # What an MPM can change.
@@ -28,9 +31,10 @@ MPM_TESTS := environ faults groups karrigell lifecycle load queue streaming
 all: deps ## Build the module with its supervisor and worker, in build/module
 	$(CARGO) build --release --workspace
 	@rm -rf $(MODULE)
-	@mkdir -p $(MODULE)/mod_wsgi/mod_wsgi $(MODULE)/mod_wsgi/mod_wsgi_pure
+	@mkdir -p $(MODULE)/bin $(MODULE)/mod_wsgi/mod_wsgi $(MODULE)/mod_wsgi/mod_wsgi_pure
 	@install -m 755 $(TARGET)/release/libmod_wsgi.so $(MODULE)/mod_wsgi.so
 	@install -m 755 $(TARGET)/release/wsgi-supervisor $(MODULE)/mod_wsgi/
+	@install -m 755 $(addprefix $(TARGET)/release/,$(COMMANDS)) $(MODULE)/bin/
 	@install -m 755 $(TARGET)/release/lib_mod_wsgi_worker.so \
 	    $(MODULE)/mod_wsgi/_mod_wsgi_worker.abi3.so
 	@install -m 644 python/boot.py $(MODULE)/mod_wsgi/
@@ -39,7 +43,8 @@ all: deps ## Build the module with its supervisor and worker, in build/module
 	@echo "built $(MODULE)/mod_wsgi.so"
 
 run: all ## Serve the example on a loopback port (APP=file.py PYTHON=venv: your own)
-	@exec apache-conf/run.sh "$(MODULE)" "$(APP)" "$(PYTHON)"
+	@exec $(MODULE)/bin/wsgi-httpd serve $(if $(PYTHON),--python "$(PYTHON)") \
+	    "$(or $(APP),apache-conf/example/app.py)"
 
 install: ## Install what make has built (DESTDIR is honoured)
 	@test -f $(MODULE)/mod_wsgi.so || { echo "nothing to install: run make first" >&2; exit 1; }

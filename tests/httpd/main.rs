@@ -26,6 +26,7 @@ mod privileges;
 mod proxies;
 mod pythons;
 mod queue;
+mod runner;
 mod security;
 mod slow;
 mod start_response;

@@ -19,7 +19,7 @@ pub(crate) use gate::{Gate, Visitor};
 pub(crate) use log::Log;
 pub(crate) use process::Process;
 pub(crate) use program::program;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, free_port};
 pub(crate) use settings::{Mpm, settings};
 
 use std::time::{Duration, Instant};

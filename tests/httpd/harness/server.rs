@@ -310,7 +310,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// A free port below those that the kernel gives to clients.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 20_000 + (std::process::id() % 500) as u16 * 20;
     (0..2000)
