@@ -9,6 +9,8 @@ DESTDIR ?=
 APP ?=
 PYTHON ?=
 FILTER ?=
+# Frameworks are tested on the newest Python.
+TEST_PYTHON ?= $(shell .ci/newest-python $(MOD_WSGI_PYTHON))
 
 # The interpreter of groups that name none; remembered by the module.
 MOD_WSGI_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(shell command -v python3 2>/dev/null))
@@ -88,7 +90,7 @@ help: ## Show this list
 
 $(VENV)/ready: tests/requirements.txt | deps
 	rm -rf $(VENV)
-	$(MOD_WSGI_PYTHON) -m venv $(VENV)
+	$(TEST_PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --requirement tests/requirements.txt
 	@touch $@

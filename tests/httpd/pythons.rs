@@ -8,7 +8,7 @@ use crate::harness::{Config, Request, Server, settings};
 use crate::{ours_only, skip};
 
 /// Where everybody can read what lies in a private home.
-const COPIES: &str = "/var/tmp/mod_wsgi-test-pythons";
+pub(super) const COPIES: &str = "/var/tmp/mod_wsgi-test-pythons";
 
 /// Leaves out what a server does not need: a tenth of the size remains.
 const COPY: &str = "tar -C \"$1\" --exclude='lib/python*/test' --exclude='*.a' \
