@@ -59,9 +59,10 @@ fn reachable(venv: &Path) -> (PathBuf, bool) {
 fn rebase(venv: &Path, python: &Path) {
     let pythons = pythons();
     let prefix = python.ancestors().nth(2).unwrap();
-    let copied = pythons.iter().find(|copied| prefix.ends_with(&copied.name)).unwrap_or_else(|| {
-        panic!("{} is private, and none of pyenv's: set VENV", python.display())
-    });
+    let copied =
+        pythons.iter().find(|copied| prefix.ends_with(&copied.name)).unwrap_or_else(|| {
+            panic!("{} is private, and none of pyenv's: set VENV", python.display())
+        });
     let link = venv.join("bin/python");
     fs::remove_file(&link).unwrap();
     symlink(&copied.program, &link).unwrap();
