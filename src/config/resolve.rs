@@ -4,6 +4,7 @@
 //! every daemon fails here, where an administrator sees it.
 
 use std::fmt::Display;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -191,6 +192,23 @@ impl Interpreter {
         }
     }
 
+    /// Whether there still is what a virtual environment was made from.
+    fn check_base(&self) -> Result<(), Problem> {
+        let Self { path, source } = self;
+        match base_of(path) {
+            Some(base) if matches!(base.try_exists(), Ok(false)) => Err(Problem::new(
+                problem::NO_INTERPRETER,
+                format!(
+                    "{source}: the virtual environment of {} was made from the Python in {}, \
+                     which is gone; make it anew",
+                    path.display(),
+                    base.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the daemons will be able to execute it.
     fn check(&self, group: &DaemonGroup, identity: Option<&Identity>) -> Result<(), Problem> {
         let Self { path, source } = self;
@@ -203,11 +221,13 @@ impl Interpreter {
             };
         }
         let Some(identity) = identity else {
+            self.check_base()?;
             return match path.metadata() {
                 Ok(_) => Ok(()),
                 Err(error) => Err(missing(path, source, error, "")),
             };
         };
+        self.check_base()?;
         let user = &identity.name;
         let blocked = |text: String| Problem::new(problem::INTERPRETER_BLOCKED, text);
         let mut groups = identity.groups.clone();
@@ -230,6 +250,15 @@ impl Interpreter {
             ))),
         }
     }
+}
+
+/// Where the Python lies that a virtual environment was made from.
+fn base_of(python: &Path) -> Option<PathBuf> {
+    let settings = fs::read_to_string(python.ancestors().nth(2)?.join("pyvenv.cfg")).ok()?;
+    settings.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == "home").then(|| PathBuf::from(value.trim()))
+    })
 }
 
 fn missing(path: &Path, source: &str, why: impl Display, place: &str) -> Problem {
