@@ -29,4 +29,5 @@ mod pythons;
 mod security;
 mod start_response;
 mod streaming;
+mod suite;
 mod venv;

@@ -25,7 +25,7 @@ pub(super) struct Python {
 
 impl Python {
     /// The line that makes a group of that name with this interpreter.
-    fn group(&self, options: &str) -> String {
+    pub(super) fn group(&self, options: &str) -> String {
         format!("WSGIDaemonProcess {} python={} {options}", self.name, self.program.display())
     }
 
