@@ -204,24 +204,27 @@ fn telling_line(said: &str) -> Option<&str> {
 }
 
 fn not_executable(python: &Path, error: &io::Error) -> Problem {
-    let why = match error.raw_os_error() {
+    let advice = match error.raw_os_error() {
         Some(libc::ENOEXEC) => {
             "it is no program, or one for another kind of machine; name one for this machine"
         }
+        Some(libc::ENOENT) if matches!(python.try_exists(), Ok(false)) => {
+            "create the virtual environment, or name another interpreter"
+        }
         Some(libc::ENOENT) => {
             "the program that should run it, its #! line or its dynamic linker, is not there; \
-             install what is missing"
+             install it, or name another interpreter"
         }
         Some(libc::EACCES) => {
-            "it may lie on a file system that is mounted with noexec, or the #! line of a script \
-             names what the user may not run; name another"
+            "a directory on the way is closed, its file system is mounted with noexec, or the #! \
+             line of a script names what the user may not run; permit it, or name another"
         }
-        _ => "name another",
+        _ => "name another interpreter",
     };
     Problem::new(
         problem::NOT_PYTHON,
         format!(
-            "the interpreter {} can't be executed: {error}; {why} by python=, python-home= or \
+            "the interpreter {} can't be executed: {error}; {advice} by python=, python-home= or \
              WSGIPythonHome",
             python.display()
         ),

@@ -304,6 +304,8 @@ fn member(
         is_root: mpm::is_root(),
         default_python: env!("MOD_WSGI_PYTHON").into(),
         timeout,
+        // The implicit group is left out if it can't run.
+        must_run: mpm::is_first_pass() || group.name.is_empty(),
         log_level: u8::try_from(Loggable::level(&host).clamp(0, 7)).unwrap_or(4),
     };
     let resolved = globals.resolve(group, &defaults)?;

@@ -33,6 +33,9 @@ pub struct ServerDefaults {
     pub default_python: PathBuf,
     /// Apache's Timeout of the group's server.
     pub timeout: Duration,
+    /// Whether an interpreter that can't be executed is an error. At a restart it is
+    /// none: httpd would end, and every other group with it.
+    pub must_run: bool,
     /// Level of the virtual host's log for this module, syslog's numbers.
     pub log_level: u8,
 }
@@ -52,7 +55,9 @@ impl Globals {
         let described = |problem: Problem| problem.of(&subject).to_string();
         let identity = identity(group, defaults).map_err(described)?;
         let interpreter = Interpreter::find(group, self, defaults);
-        interpreter.check(group, identity.as_ref()).map_err(described)?;
+        if defaults.must_run {
+            interpreter.check(group, identity.as_ref()).map_err(described)?;
+        }
 
         // One record serves all application groups, so sections that select one
         // of these are left out here.

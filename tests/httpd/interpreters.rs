@@ -132,16 +132,23 @@ fn a_restart_tells_of_a_broken_interpreter_and_goes_on() {
     let (_folder, root) = folder();
     let python = root.join("python");
     program(&python, "#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n");
-    let server = Config::serving("hello.wsgi", "")
+    let server = Config::new()
+        .daemon("app", "")
+        .line("WSGIProcessGroup app")
         .daemon("other", &format!("python={}", python.display()))
+        .line("WSGIScriptAlias /other {apps}/hello.wsgi process-group=other")
+        .mount("/", "hello.wsgi")
         .expect_errors()
         .start();
     assert_eq!(server.text("/"), "Hello, World!\n");
     program(&python, "#!/bin/sh\necho broken\n");
     server.signal("USR1");
-    server.log().wait_for("MWR1026: WSGIDaemonProcess 'other' at ");
-    server.log().wait_for("resuming normal operations");
+    server.log().wait_for("python does not run as a Python interpreter");
+    fs::remove_file(&python).unwrap();
+    server.signal("USR1");
+    server.log().wait_for("python can't be executed: No such file");
     assert_eq!(server.text("/"), "Hello, World!\n");
+    assert_eq!(server.get("/other").status(), 503);
 }
 
 const FACTS: &str = "
