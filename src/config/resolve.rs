@@ -90,6 +90,7 @@ impl Globals {
                 .clone()
                 .or_else(|| self.python.eggs.clone().filter(|_| implicit)),
             python_flags: self.python.flags(settings.free_threading),
+            pure_worker: group.pure_worker,
             hash_seed: self.python.hash_seed,
             stack_size: group.stack_size,
             cpu_priority: group.cpu_priority,

@@ -109,7 +109,8 @@ fn the_shipped_configurations_load() {
         ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"];
     for name in names {
         let text = std::fs::read_to_string(shipped.join(name)).unwrap();
-        let server = Config::new()
+        let server = venv
+            .configure(Config::new())
             .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.home.display()))
             .mount("/test", "hello.wsgi")
             .line(&text)

@@ -4,10 +4,10 @@ use crate::harness::{Config, Request, Server, settings};
 use crate::pythons::{Python, pythons, with_libraries};
 use crate::{ours_only, skip};
 
-fn serve(pythons: &[Python], config: Config) -> Server {
-    let mut config = with_libraries(config, pythons).expect_errors();
+fn serve(pythons: &[Python], options: &str) -> Server {
+    let mut config = with_libraries(Config::new(), pythons).expect_errors();
     for python in pythons {
-        config = config.line(&python.group("threads=2")).line(&format!(
+        config = config.line(&python.group(options)).line(&format!(
             "WSGIScriptAlias /{name} {{apps}}/suite.wsgi process-group={name}",
             name = python.name
         ));
@@ -22,7 +22,7 @@ fn each_python_keeps_the_promises_of_wsgi() {
     if pythons.is_empty() {
         skip!("no Python of pyenv's");
     }
-    let server = serve(&pythons, Config::new());
+    let server = serve(&pythons, "threads=2");
     for Python { name, .. } in &pythons {
         keeps_promises(&server, name);
     }
@@ -38,7 +38,7 @@ fn the_worker_in_python_alone_keeps_them_where_the_native_one_would() {
     if pythons.is_empty() {
         skip!("no Python 3.9, 3.10 or 3.12 of pyenv's");
     }
-    let server = serve(&pythons, Config::new().environment("MOD_WSGI_WORKER", "pure"));
+    let server = serve(&pythons, "threads=2 worker=pure");
     for Python { name, .. } in &pythons {
         keeps_promises(&server, name);
     }
