@@ -200,6 +200,10 @@ fn karrigell_4_serves_on_python_3() {
         "www /page.py/index [('b', '2'), ('c', '3')]"
     );
     assert!(server.get("/missing").expect(404).text().contains("File not found"));
+    let zipped = Request::get("/page.py/index").header("Accept-Encoding", "gzip");
+    let zipped = server.request(&zipped).expect(200);
+    assert_eq!(zipped.header("Content-Encoding"), Some("gzip"));
+    assert_eq!(zipped.body[..2], [0x1f, 0x8b]);
     assert_eq!(server.request(&Request::new("HEAD", "/page")).expect(200).body, b"");
     assert_eq!(server.request(&Request::new("PUT", "/page")).status(), 501);
 }
