@@ -9,6 +9,8 @@ DESTDIR ?=
 APP ?=
 PYTHON ?=
 FILTER ?=
+# Frameworks are tested on the newest Python.
+TEST_PYTHON ?= $(shell .ci/newest-python $(MOD_WSGI_PYTHON))
 
 # The interpreter of groups that name none; remembered by the module.
 MOD_WSGI_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(shell command -v python3 2>/dev/null))
@@ -21,8 +23,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := build/module
 VENV := build/venv
 COMMANDS := wsgi-httpd
+# Native workers for one interpreter each.
+WORKERS := build/workers
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
+# The two workers, the second one on Python 2 if there is one.
+WORKER_PYTHONS = $(MOD_WSGI_PYTHON) $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python2) --pure \
+    $(MOD_WSGI_PYTHON)
 # What an MPM can change.
 MPM_TESTS := environ faults groups karrigell lifecycle load queue streaming
 
@@ -37,6 +44,7 @@ all: deps ## Build the module with its supervisor and worker, in build/module
 	@install -m 755 $(addprefix $(TARGET)/release/,$(COMMANDS)) $(MODULE)/bin/
 	@install -m 755 $(TARGET)/release/lib_mod_wsgi_worker.so \
 	    $(MODULE)/mod_wsgi/_mod_wsgi_worker.abi3.so
+	@for worker in $(WORKERS)/*.so; do [ ! -e "$$worker" ] || install -m 755 "$$worker" $(MODULE)/mod_wsgi/; done
 	@install -m 644 python/boot.py $(MODULE)/mod_wsgi/
 	@install -m 644 python/mod_wsgi/*.py $(MODULE)/mod_wsgi/mod_wsgi/
 	@install -m 644 python/mod_wsgi_pure/*.py $(MODULE)/mod_wsgi/mod_wsgi_pure/
@@ -45,6 +53,17 @@ all: deps ## Build the module with its supervisor and worker, in build/module
 run: all ## Serve the example on a loopback port (APP=file.py PYTHON=venv: your own)
 	@exec $(MODULE)/bin/wsgi-httpd serve $(if $(PYTHON),--python "$(PYTHON)") \
 	    "$(or $(APP),apache-conf/example/app.py)"
+
+worker: deps ## Build a native worker for one interpreter, such as one without a GIL (PYTHON=file)
+	@test -n "$(PYTHON)" || { echo "for which interpreter? make worker PYTHON=/path/to/python3.14t" >&2; exit 1; }
+	PYO3_PYTHON="$(PYTHON)" $(CARGO) build --release --package wsgi-worker --no-default-features \
+	    --target-dir $(TARGET)/worker
+	@suffix=$$("$(PYTHON)" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))') && \
+	    for folder in $(WORKERS) $(MODULE)/mod_wsgi; do \
+	        install -d $$folder && \
+	        install -m 755 $(TARGET)/worker/release/lib_mod_wsgi_worker.so \
+	            $$folder/_mod_wsgi_worker$$suffix || exit 1; \
+	    done && echo "built $(WORKERS)/_mod_wsgi_worker$$suffix; install it by make install"
 
 install: ## Install what make has built (DESTDIR is honoured)
 	@test -f $(MODULE)/mod_wsgi.so || { echo "nothing to install: run make first" >&2; exit 1; }
@@ -64,6 +83,7 @@ rpm: all ## Make an RPM package of it, build/rpm/RPMS/*/*.rpm
 test: all $(VENV)/ready ## Run every test: units, then a real httpd under each MPM
 	$(CARGO) test --workspace --exclude mod_wsgi
 	$(CARGO) test --package mod_wsgi --lib --test dependencies
+	tests/workers $(MODULE)/mod_wsgi $(WORKER_PYTHONS)
 	MPM=event $(HTTPD_TESTS)
 	MPM=worker $(HTTPD_TESTS) $(MPM_TESTS)
 	MPM=prefork $(HTTPD_TESTS) $(MPM_TESTS)
@@ -80,6 +100,9 @@ chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 i
 test-worker: all ## Run the workers' tests without httpd (PYTHON=interpreter WORKER=pure)
 	cd python/tests && WORKER_DIR=$(CURDIR)/$(MODULE)/mod_wsgi PYTHON=$(or $(PYTHON),$(MOD_WSGI_PYTHON)) \
 	    $(MOD_WSGI_PYTHON) -m unittest test_worker test_pure
+
+test-workers: all ## Run the workers' tests without httpd on every Python here
+	tests/workers $(MODULE)/mod_wsgi
 
 check: deps ## Check style, lints, generated pages and the direction of dependencies
 	$(CARGO) fmt --all --check
@@ -102,9 +125,9 @@ help: ## Show this list
 
 $(VENV)/ready: tests/requirements.txt | deps
 	rm -rf $(VENV)
-	$(MOD_WSGI_PYTHON) -m venv $(VENV)
+	$(TEST_PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall deb rpm deb-check test test-httpd test-worker chaos check bench deps clean help
+.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers chaos check bench deps clean help

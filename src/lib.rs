@@ -20,6 +20,8 @@ mod environ;
 #[deny(unsafe_code)]
 mod handler;
 #[deny(unsafe_code)]
+mod interpreters;
+#[deny(unsafe_code)]
 mod lines;
 #[deny(unsafe_code)]
 mod parent;

@@ -21,6 +21,7 @@ use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
 use crate::apache::{Status, hooks};
 use crate::config::{self, DaemonGroup, Globals, ServerDefaults, ServerId};
+use crate::interpreters;
 use crate::parent::{self, Member, Supervisor};
 
 /// Key of the settings of the whole server while directives are read.
@@ -159,8 +160,43 @@ pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Sta
     let mut globals = globals(pconf).borrow_mut();
     let result = globals
         .finish(&|id| server_name(server, id))
-        .and_then(|()| members(&globals, server).map(drop));
+        .and_then(|()| members(&globals, server))
+        .and_then(
+            |members| if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) },
+        );
     report(server, result)
+}
+
+/// At httpd's start, and for `httpd -t`. A restart must not end an httpd that serves
+/// because of one group: there the log tells it ([`tell_interpreters`]).
+fn check_interpreters(members: &[(Member, Limits)]) -> Result<(), Vec<String>> {
+    let answers = interpreters::ask(members.iter().map(|(member, _)| &member.group));
+    let problems = members.iter().zip(answers).filter_map(|((member, _), answer)| {
+        let problem = answer?.err()?;
+        Some(problem.of(subject(member)).to_string())
+    });
+    let problems: Vec<_> = problems.collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Logs what each group's interpreter is.
+fn tell_interpreters(members: &[(Member, Limits)], server: Server<'static>) {
+    let answers = interpreters::ask(members.iter().map(|(member, _)| &member.group));
+    for ((member, _), answer) in members.iter().zip(answers) {
+        let subject = subject(member);
+        match answer {
+            Some(Ok(python)) => server.log(Level::Info, format_args!("{subject}: {python}")),
+            Some(Err(problem)) => server.log(Level::Error, problem.of(subject)),
+            None => server.log(
+                Level::Info,
+                format_args!("{subject}: its interpreter did not answer the question who it is"),
+            ),
+        }
+    }
+}
+
+fn subject(member: &Member) -> String {
+    format!("WSGIDaemonProcess '{}' at {}", member.group.name, member.group.origin)
 }
 
 /// Makes a site of what the directives left, and runs it unless this pass only
@@ -192,6 +228,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         .ok_or_else(|| missing("the directory of mod_wsgi.so"))?;
     let mpm = mpm::mpm();
     let mut members = members(&globals, server)?;
+    tell_interpreters(&members, server);
     if !globals.restrict_embedded {
         members.extend(implicit_member(&globals, server, &mpm));
     }
@@ -307,6 +344,8 @@ fn member(
         is_root: mpm::is_root(),
         default_python: env!("MOD_WSGI_PYTHON").into(),
         timeout,
+        // The implicit group is left out if it can't run.
+        must_run: mpm::is_first_pass() || group.name.is_empty(),
         log_level: u8::try_from(Loggable::level(&host).clamp(0, 7)).unwrap_or(4),
     };
     let resolved = globals.resolve(group, &defaults)?;

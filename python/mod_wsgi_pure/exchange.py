@@ -10,8 +10,6 @@ from mod_wsgi_pure import api, codec, log, native, records, response, script, st
 from mod_wsgi_pure.body import Input
 from mod_wsgi_pure.reply import Gone, NotStarted
 
-_PATHS = (b"SCRIPT_FILENAME", b"DOCUMENT_ROOT")
-
 
 class Exchange(object):
     def __init__(self, channel, request, constants, limit):
@@ -89,9 +87,7 @@ class Exchange(object):
 
     def _environ(self, began):
         environ = dict(self._constants)
-        for name, value in self._request["environ"]:
-            decode = native.path if name in _PATHS else native.latin1
-            environ[native.latin1(name)] = decode(value)
+        environ.update(native.environ(self._request["environ"]))
         self._errors = streams.Errors(self)
         environ["wsgi.input"] = Input(self)
         environ["wsgi.errors"] = streams.Text(self._errors, "replace")

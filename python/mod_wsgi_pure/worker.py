@@ -4,6 +4,7 @@
 """
 
 import socket
+import sys
 import threading
 
 from mod_wsgi_pure import api, log, records
@@ -61,6 +62,8 @@ class Worker(object):
             "mod_wsgi.process_group": start["process_group"],
             "mod_wsgi.application_group": start["application_group"],
             "mod_wsgi.thread_id": number + 1,
+            "mod_wsgi.python_version": "%d.%d.%d" % sys.version_info[:3],
+            "mod_wsgi.python_executable": sys.executable,
         }
 
     def give(self, sock, epoch):

@@ -134,5 +134,29 @@ class Vectors(unittest.TestCase):
                          names.ENVIRON_NAMES)
 
 
+class Choice(unittest.TestCase):
+    @unittest.skipIf(sys.version_info < (3, 9), "older Pythons have the worker in Python alone")
+    def test_without_gil(self):
+        import boot
+        import shutil
+        import tempfile
+        from importlib.machinery import EXTENSION_SUFFIXES
+        folder, flags = tempfile.mkdtemp(), sys.abiflags
+        sys.path.insert(0, folder)
+        try:
+            sys.abiflags = ""
+            self.assertTrue(boot.has_native())
+            sys.abiflags = "t"
+            self.assertFalse(boot.has_native())
+            open(os.path.join(folder, "_mod_wsgi_worker.abi3.so"), "w").close()
+            self.assertFalse(boot.has_native())
+            open(os.path.join(folder, "_mod_wsgi_worker" + EXTENSION_SUFFIXES[0]), "w").close()
+            self.assertTrue(boot.has_native())
+        finally:
+            sys.abiflags = flags
+            sys.path.remove(folder)
+            shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -294,6 +294,13 @@ def settings():
     return os.environ.get("PYTHON", sys.executable), os.environ["WORKER_DIR"]
 
 
+def is_pure(python):
+    """True if the worker in Python alone serves it."""
+    choice = ("import sys; sys.exit(sys.version_info < (3, 9) or 't' in sys.abiflags or "
+              "sys.implementation.name != 'cpython')")
+    return os.environ.get("WORKER") == "pure" or subprocess.call([python, "-c", choice]) != 0
+
+
 def is_python_2(python):
     """True if strings are bytes there."""
     return subprocess.call([python, "-c", "import sys; sys.exit(sys.version_info[0])"]) == 2

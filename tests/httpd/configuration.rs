@@ -106,14 +106,15 @@ fn directives_that_mod_wsgi_6_removed_still_load() {
 #[test]
 fn the_shipped_configurations_load() {
     ours_only!("they are written for this module");
-    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let Some(venv) = crate::venv::Venv::find() else { skip!("no virtual environment") };
     let shipped = settings().repository.join("apache-conf");
     let names =
         ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"];
     for name in names {
         let text = std::fs::read_to_string(shipped.join(name)).unwrap();
-        let server = Config::new()
-            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.display()))
+        let server = venv
+            .configure(Config::new())
+            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.home.display()))
             .mount("/test", "hello.wsgi")
             .line(&text)
             .start();

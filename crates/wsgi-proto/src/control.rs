@@ -99,6 +99,8 @@ fields! {
         python_eggs: Option<PathBuf>,
         /// Interpreter flags, e.g. `-O`, `-B`, `-Wdefault`.
         python_flags: Vec<String>,
+        /// Whether the worker in Python alone serves it in any case.
+        pure_worker: bool,
         /// `PYTHONHASHSEED`; none for Python's own random seed.
         hash_seed: Option<u32>,
         /// Stack of a worker thread in bytes; 0 for the system's default.

@@ -153,11 +153,11 @@ draw_struct! {
     control::Group {
         name, origin, identity, processes, processes_max, multiprocess, threads, umask, chroot,
         home, lang, locale, display_name, python, python_home, python_path, python_eggs,
-        python_flags, hash_seed, stack_size, cpu_priority, memory_limit, virtual_memory_limit,
-        cpu_time_limit, resident_memory_limit, maximum_requests, maximum_requests_jitter,
-        restart_interval, inactivity_timeout, idle_timeout, processes_cap, startup_timeout,
-        deadlock_timeout, request_timeout, interrupt_timeout, graceful_timeout, eviction_timeout,
-        shutdown_timeout, socket_timeout, send_buffer_size,
+        python_flags, pure_worker, hash_seed, stack_size, cpu_priority, memory_limit,
+        virtual_memory_limit, cpu_time_limit, resident_memory_limit, maximum_requests,
+        maximum_requests_jitter, restart_interval, inactivity_timeout, idle_timeout,
+        processes_cap, startup_timeout, deadlock_timeout, request_timeout, interrupt_timeout,
+        graceful_timeout, eviction_timeout, shutdown_timeout, socket_timeout, send_buffer_size,
         receive_buffer_size, switch_interval, restrict_stdin, restrict_stdout, restrict_signal,
         log_level, preload
     }
