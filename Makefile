@@ -18,6 +18,8 @@ export PYO3_PYTHON ?= $(MOD_WSGI_PYTHON)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := build/module
 VENV := build/venv
+# mod_wsgi itself, to compare with.
+REFERENCE := build/reference
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 # What an MPM can change.
@@ -60,6 +62,11 @@ test: all $(VENV)/ready ## Run every test: units, then a real httpd under each M
 test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|worker|prefork)
 	$(HTTPD_TESTS) $(FILTER)
 
+conformance: all $(REFERENCE)/ready ## Ask mod_wsgi 6.1.1 and this module the same (FILTER=scene RECORD=1)
+	MODULE=$$(ls $(CURDIR)/$(REFERENCE)/lib/python3*/site-packages/mod_wsgi/server/*.so) \
+	    PYTHON=$(CURDIR)/$(REFERENCE) REFERENCE=1 $(HTTPD_TESTS) --nocapture conformance::$(FILTER)
+	$(HTTPD_TESTS) --nocapture conformance::$(FILTER)
+
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
 
@@ -93,4 +100,11 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall test test-httpd test-worker chaos check bench deps clean help
+$(REFERENCE)/ready: | deps
+	rm -rf $(REFERENCE)
+	$(MOD_WSGI_PYTHON) -m venv $(REFERENCE)
+	APXS=$(APXS) $(REFERENCE)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    mod_wsgi==6.1.1
+	@touch $@
+
+.PHONY: all run install uninstall test test-httpd test-worker conformance chaos check bench deps clean help

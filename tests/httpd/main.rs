@@ -24,5 +24,6 @@ mod privileges;
 mod proxies;
 mod pythons;
 mod security;
+mod sites;
 mod start_response;
 mod streaming;
