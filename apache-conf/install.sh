@@ -11,6 +11,7 @@ if [ "$1" = --remove ]; then
 fi
 folder=$("$1" -q LIBEXECDIR)
 target=$2$folder
+commands=$2$("$1" -q SBINDIR)
 # Debian's way to switch modules on and off; its folder is that of this machine, not of DESTDIR.
 available=
 [ ! -d /etc/apache2/mods-available ] || available=$2/etc/apache2/mods-available
@@ -18,6 +19,7 @@ available=
 if [ -n "$remove" ]; then
     rm -f "$target/mod_wsgi.so"
     rm -rf "$target/mod_wsgi"
+    rm -f "$commands/wsgi-configcheck"
     if [ -n "$available" ]; then
         rm -f "$available/wsgi.load"
         # A configuration that was edited is its owner's.
@@ -36,6 +38,8 @@ chmod 755 "$target/mod_wsgi/wsgi-supervisor"
 for package in mod_wsgi mod_wsgi_pure; do
     install -m 644 "$3/mod_wsgi/$package"/*.py "$target/mod_wsgi/$package/"
 done
+install -d "$commands"
+install -m 755 "$here/wsgi-configcheck" "$commands/wsgi-configcheck"
 echo "installed in $target"
 
 if [ -n "$available" ]; then

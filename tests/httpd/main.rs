@@ -7,6 +7,7 @@ mod access;
 mod applications;
 mod body;
 mod chaos;
+mod configcheck;
 mod configuration;
 mod conformance;
 mod disconnect;
