@@ -25,6 +25,8 @@ VENV := build/venv
 COMMANDS := wsgi-httpd
 # Native workers for one interpreter each.
 WORKERS := build/workers
+# mod_wsgi itself, to compare with.
+REFERENCE := build/reference
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 # The two workers, the second one on Python 2 if there is one.
@@ -94,6 +96,11 @@ test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|
 deb-check: deb ## Install the package in a fresh Debian root and have it serve (root, network)
 	@packaging/deb-check
 
+conformance: all $(REFERENCE)/ready ## Ask mod_wsgi 6.1.1 and this module the same (FILTER=scene RECORD=1)
+	MODULE=$$(ls $(CURDIR)/$(REFERENCE)/lib/python3*/site-packages/mod_wsgi/server/*.so) \
+	    PYTHON=$(CURDIR)/$(REFERENCE) REFERENCE=1 $(HTTPD_TESTS) --nocapture conformance::$(FILTER)
+	$(HTTPD_TESTS) --nocapture conformance::$(FILTER)
+
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
 
@@ -130,4 +137,11 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers chaos check bench deps clean help
+$(REFERENCE)/ready: | deps
+	rm -rf $(REFERENCE)
+	$(MOD_WSGI_PYTHON) -m venv $(REFERENCE)
+	APXS=$(APXS) $(REFERENCE)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    mod_wsgi==6.1.1
+	@touch $@
+
+.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers conformance chaos check bench deps clean help

@@ -18,6 +18,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_bucket_error_create",
     "ap_document_root",
     "ap_escape_html2",
+    "ap_exists_config_define",
     "ap_get_brigade",
     "ap_get_conn_socket",
     "ap_get_limit_req_body",

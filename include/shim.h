@@ -30,6 +30,15 @@ apr_bucket *wsgi_file_bucket(int descriptor, apr_off_t offset, apr_size_t length
 /* EnableSendfile On. */
 int wsgi_request_may_sendfile(const request_rec *r);
 
+/* CGIPassAuth On. */
+int wsgi_request_passes_authorization(const request_rec *r);
+
+/* What CGIVar says REQUEST_URI to be; NULL for the client's own. */
+const char *wsgi_request_current_uri(const request_rec *r);
+
+/* The URL that httpd redirected from within itself, as QualifyRedirectURL says; NULL for none. */
+const char *wsgi_request_redirect_url(request_rec *r);
+
 /* "%{...}" free logging: the text is never a format. */
 void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
                      const server_rec *s, const char *text, apr_size_t length);

@@ -14,6 +14,8 @@ mod child;
 #[deny(unsafe_code)]
 pub mod config;
 #[deny(unsafe_code)]
+mod configcheck;
+#[deny(unsafe_code)]
 pub mod directives;
 #[deny(unsafe_code)]
 mod environ;

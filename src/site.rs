@@ -20,7 +20,8 @@ use crate::apache::pool::{Cleared, Pool};
 use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
 use crate::apache::{Status, hooks};
-use crate::config::{self, DaemonGroup, Globals, ServerDefaults, ServerId};
+use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, ServerId};
+use crate::configcheck::{self, Report, Trial, Verdict};
 use crate::interpreters;
 use crate::parent::{self, Member, Supervisor};
 
@@ -29,10 +30,6 @@ const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
 
 /// Key of the finished [`Site`].
 const SITE: &std::ffi::CStr = c"mod_wsgi site";
-
-/// Name of the process group of access, authentication and dispatch scripts. A
-/// configuration may define it; else it is shaped like the implicit one.
-pub(crate) const QUESTIONS: &str = "wsgi-access";
 
 /// How long a request of a group may wait, and how much it may keep.
 #[derive(Clone, Copy, Debug)]
@@ -158,13 +155,54 @@ pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Sta
         return Status::OK;
     }
     let mut globals = globals(pconf).borrow_mut();
-    let result = globals
-        .finish(&|id| server_name(server, id))
-        .and_then(|()| members(&globals, server))
-        .and_then(
-            |members| if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) },
+    let result =
+        globals.finish(&|id| server_name(server, id)).and_then(|()| members(&globals, server));
+    if mpm::is_defined(configcheck::DEFINE) {
+        return configcheck(&globals, server, result);
+    }
+    let result =
+        result.and_then(
+            |members| {
+                if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) }
+            },
         );
     report(server, result)
+}
+
+/// Reports on the configuration instead of running it.
+fn configcheck(
+    globals: &Globals,
+    server: Server<'static>,
+    members: Result<Vec<(Member, Limits)>, Vec<String>>,
+) -> Status {
+    let mut report = Report::of_lines(globals);
+    let Some(directory) = parent::directory(hooks::module_path()) else {
+        return Status::INTERNAL_SERVER_ERROR;
+    };
+    let mut trials = Vec::new();
+    match members {
+        Ok(members) => trials.extend(members.into_iter().map(|(member, _)| member.group)),
+        Err(errors) => {
+            errors.iter().for_each(|text| report.say("configuration", Verdict::Error, text));
+        }
+    }
+    // Nobody wants these if no script is theirs.
+    for name in ["", QUESTIONS] {
+        if globals.group(name).is_none() && !configcheck::scripts(globals, name).is_empty() {
+            match member(globals, &implicit_group(&mpm::mpm()), server) {
+                Ok((Member { mut group, .. }, _)) => {
+                    name.clone_into(&mut group.name);
+                    trials.push(group);
+                }
+                Err(error) => report.say("implicit process group", Verdict::Error, &error),
+            }
+        }
+    }
+    for group in trials {
+        let scripts = configcheck::scripts(globals, &group.name);
+        report.add(&Trial::new(&group, &scripts, &directory));
+    }
+    if report.print() { Status::INTERNAL_SERVER_ERROR } else { Status::OK }
 }
 
 /// At httpd's start, and for `httpd -t`. A restart must not end an httpd that serves
@@ -321,12 +359,17 @@ fn implicit_member(
     server: Server<'static>,
     mpm: &Mpm,
 ) -> Option<(Member, Limits)> {
+    // Nobody may use it: then an error is no reason not to start.
+    member(globals, &implicit_group(mpm), server)
+        .map_err(|error| server.log(Level::Info, error))
+        .ok()
+}
+
+fn implicit_group(mpm: &Mpm) -> DaemonGroup {
     let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
     let shape = config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let group = DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1));
-    // Nobody may use it: then an error is no reason not to start.
-    member(globals, &group, server).map_err(|error| server.log(Level::Info, error)).ok()
+    DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1))
 }
 
 fn member(

@@ -142,6 +142,8 @@ pub(super) fn encode<'e>(
         uri: request.uri(),
         path_info: request.path_info(),
         query: request.query(),
+        current_uri: request.current_uri(),
+        redirected_from: request.redirected_from(),
         request_line: request.request_line(),
         protocol: request.protocol(),
         scheme: request.scheme(),
@@ -167,7 +169,7 @@ pub(super) fn encode<'e>(
         request_handler: request.handler(),
         handler_script: target.handler_script,
         head_as_get: target.head_as_get,
-        pass_authorization: target.route.pass_authorization,
+        pass_authorization: target.route.pass_authorization || request.passes_authorization(),
     };
     let header = |name: &str| {
         let name = request.pool().string(name.as_bytes());

@@ -17,6 +17,7 @@ use crate::apache::configuration::of_server;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::{FileType, Request};
 use crate::child::{Application, Child};
+use crate::config::QUESTIONS;
 use crate::config::expand::{Facts, Kind, Name};
 use crate::config::{
     Alias, DirectoryConfig, HandlerScript, LogNotes, MapHead, Overrides, Script, ServerConfig,
@@ -24,7 +25,7 @@ use crate::config::{
 };
 use crate::proxies::Trust;
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
-use crate::site::{Limits, QUESTIONS, Settings};
+use crate::site::{Limits, Settings};
 
 use super::ask::{Question, ask};
 use crate::access::answer::Answer;

@@ -125,7 +125,7 @@ fn the_shipped_configurations_load() {
 #[test]
 fn httpd_stops_when_it_is_told_to_though_an_interpreter_is_gone() {
     ours_only!("mod_wsgi knows no python=");
-    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let Some(venv) = super::venv::venv() else { skip!("no virtual environment") };
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let python = folder.path().join("python");

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use crate::applications::venv;
 use crate::harness::{Connection, Process, Request, free_port, settings, wait_for};
+use crate::venv::venv;
 use crate::{ours_only, skip};
 
 const HELLO: &str = "

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use super::applications::venv;
+use super::venv::venv;
 use crate::harness::{Config, PATIENCE, Process, Request, Server, program, wait_for};
 use crate::{ours_only, skip};
 
