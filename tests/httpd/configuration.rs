@@ -125,12 +125,13 @@ fn the_shipped_configurations_load() {
 #[test]
 fn httpd_stops_when_it_is_told_to_though_an_interpreter_is_gone() {
     ours_only!("mod_wsgi knows no python=");
-    let Some(venv) = super::venv::venv() else { skip!("no virtual environment") };
+    let Some(venv) = super::venv::Venv::find() else { skip!("no virtual environment") };
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let python = folder.path().join("python");
-    symlink(venv.join("bin/python"), &python).unwrap();
-    let mut server = Config::serving("hello.wsgi", &format!("python={}", python.display())).start();
+    symlink(venv.home.join("bin/python"), &python).unwrap();
+    let config = Config::serving("hello.wsgi", &format!("python={}", python.display()));
+    let mut server = venv.configure(config).start();
     assert_eq!(server.text("/"), "Hello, World!\n");
     std::fs::remove_file(&python).unwrap();
     let tell = |order: &str| {

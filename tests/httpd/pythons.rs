@@ -89,12 +89,17 @@ fn copy_interpreter(from: &Path, to: &Path) {
 
 /// The copies are not where they were built for: their libraries must be found otherwise.
 pub(super) fn with_libraries(config: Config, pythons: &[Python]) -> Config {
+    config.environment("LD_LIBRARY_PATH", &library_path(pythons))
+}
+
+/// The folders of all shared libraries of these Pythons.
+pub(super) fn library_path(pythons: &[Python]) -> String {
     let libraries: Vec<_> = pythons
         .iter()
         .filter_map(|python| python.library.as_ref())
         .map(|library| library.display().to_string())
         .collect();
-    config.environment("LD_LIBRARY_PATH", &libraries.join(":"))
+    libraries.join(":")
 }
 
 /// An httpd with a group for each Python, whose script is at `/NAME`.

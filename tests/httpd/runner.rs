@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::harness::{Connection, Process, Request, free_port, settings, wait_for};
-use crate::venv::venv;
+use crate::venv::Venv;
 use crate::{ours_only, skip};
 
 const HELLO: &str = "
@@ -24,6 +24,7 @@ struct Runner {
     folder: TempDir,
     port: u16,
     child: Option<Child>,
+    libraries: Option<String>,
 }
 
 fn program() -> PathBuf {
@@ -34,7 +35,7 @@ impl Runner {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("mod_wsgi-runner-").tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        Self { folder, port: free_port(), child: None }
+        Self { folder, port: free_port(), child: None, libraries: None }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -59,6 +60,9 @@ impl Runner {
         }
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env_remove("VIRTUAL_ENV");
+        if let Some(path) = &self.libraries {
+            command.env("LD_LIBRARY_PATH", path);
+        }
         command
     }
 
@@ -179,8 +183,9 @@ fn a_changed_module_is_reloaded_and_a_broken_one_is_not() {
 #[test]
 fn a_django_project_is_served_with_its_static_files() {
     ours_only!("it has another command");
-    let Some(python) = venv() else { skip!("no virtual environment") };
+    let Some(venv) = Venv::find() else { skip!("no virtual environment") };
     let mut runner = Runner::new();
+    runner.libraries = venv.libraries();
     runner.write(
         "manage.py",
         "import os, sys
@@ -219,7 +224,7 @@ urlpatterns = [re_path('^hello$', lambda request: HttpResponse('hello from djang
         0,
     );
     runner.write("collected/site.css", "p {}", 0);
-    runner.serve(&["manage.py", "--python", python.to_str().unwrap()]);
+    runner.serve(&["manage.py", "--python", venv.home.to_str().unwrap()]);
     assert_eq!(runner.text("/hello"), "hello from django");
     assert_eq!(runner.text("/static/site.css"), "p {}");
     runner.end("INT");

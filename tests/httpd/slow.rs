@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use super::venv::venv;
+use super::venv::Venv;
 use crate::harness::{Config, PATIENCE, Process, Request, Server, program, wait_for};
 use crate::{ours_only, skip};
 
@@ -144,7 +144,7 @@ def run(environ, start_response):
 #[test]
 fn the_report_names_the_line_of_a_django_view() {
     ours_only!("mod_wsgi tells its telemetry service alone");
-    let Some(venv) = venv() else { skip!("no virtual environment") };
+    let Some(venv) = Venv::find() else { skip!("no virtual environment") };
     let site = "
 import time
 from django.conf import settings
@@ -158,8 +158,9 @@ urlpatterns = [path('', patient_view)]
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=['*'], SECRET_KEY='test')
 application = get_wsgi_application()
 ";
-    let server = Config::new()
-        .daemon("app", &format!("python-home={}", venv.display()))
+    let server = venv
+        .configure(Config::new())
+        .daemon("app", &format!("python-home={}", venv.home.display()))
         .line("WSGIProcessGroup app\nWSGIApplicationGroup %{GLOBAL}\nWSGISlowRequests 0.5")
         .file("view.wsgi", site)
         .mount("/", "view.wsgi")

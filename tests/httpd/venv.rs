@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::harness::{Config, settings};
-use crate::pythons::{COPIES, pythons, with_libraries};
+use crate::pythons::{COPIES, library_path, pythons};
 
 /// A virtual environment that httpd's user can use.
 pub(super) struct Venv {
@@ -30,7 +30,15 @@ impl Venv {
     }
 
     pub(super) fn configure(&self, config: Config) -> Config {
-        if self.is_copied { with_libraries(config, &pythons()) } else { config }
+        match self.libraries() {
+            Some(path) => config.environment("LD_LIBRARY_PATH", &path),
+            None => config,
+        }
+    }
+
+    /// What LD_LIBRARY_PATH has to be, if its interpreter does not find its library alone.
+    pub(super) fn libraries(&self) -> Option<String> {
+        self.is_copied.then(|| library_path(&pythons()))
     }
 }
 
