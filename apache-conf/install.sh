@@ -27,9 +27,10 @@ debian=
 [ ! -d /etc/apache2/mods-available ] || debian=$destination/etc/apache2
 
 if [ -n "$remove" ]; then
-    rm -f "$target/mod_wsgi.so" "$commands/wsgictl" "$commands/wsgi-httpd" \
-        "$completions/wsgictl" "$completions/wsgi-httpd" \
-        "$manual"/man[0-9]/wsgictl.[0-9] "$manual"/man[0-9]/wsgi-httpd.[0-9]
+    rm -f "$target/mod_wsgi.so"
+    for command in wsgictl wsgi-httpd wsgi-configcheck; do
+        rm -f "$commands/$command" "$completions/$command" "$manual"/man[1-8]/"$command".[1-8]
+    done
     rm -rf "$target/mod_wsgi"
     if [ -n "$debian" ]; then
         # What is switched on and not there would keep httpd from starting.
@@ -54,7 +55,7 @@ for package in mod_wsgi mod_wsgi_pure; do
 done
 echo "installed in $target"
 
-for file in "$3"/bin/*; do
+for file in "$3"/bin/* "$here/wsgi-configcheck"; do
     [ ! -f "$file" ] || install -D -m 755 "$file" "$commands/$(basename "$file")"
 done
 for file in "$here"/../docs/man/*.[1-8]; do
