@@ -64,6 +64,12 @@ pub(crate) fn generation() -> u32 {
     u32::try_from(query(sys::AP_MPMQ_GENERATION)).unwrap_or(0)
 }
 
+/// Whether httpd was started with `-D` and this name.
+pub(crate) fn is_defined(name: &CStr) -> bool {
+    // SAFETY: compares strings; the list of names is complete before directives are read.
+    unsafe { sys::ap_exists_config_define(name.as_ptr()) != 0 }
+}
+
 /// ServerRoot.
 pub(crate) fn server_root() -> PathBuf {
     // SAFETY: a string that is set before directives are read.

@@ -106,14 +106,15 @@ fn directives_that_mod_wsgi_6_removed_still_load() {
 #[test]
 fn the_shipped_configurations_load() {
     ours_only!("they are written for this module");
-    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let Some(venv) = crate::venv::Venv::find() else { skip!("no virtual environment") };
     let shipped = settings().repository.join("apache-conf");
     let names =
         ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"];
     for name in names {
         let text = std::fs::read_to_string(shipped.join(name)).unwrap();
-        let server = Config::new()
-            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.display()))
+        let server = venv
+            .configure(Config::new())
+            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.home.display()))
             .mount("/test", "hello.wsgi")
             .line(&text)
             .start();
@@ -124,12 +125,13 @@ fn the_shipped_configurations_load() {
 #[test]
 fn httpd_stops_when_it_is_told_to_though_an_interpreter_is_gone() {
     ours_only!("mod_wsgi knows no python=");
-    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let Some(venv) = super::venv::Venv::find() else { skip!("no virtual environment") };
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let python = folder.path().join("python");
-    symlink(venv.join("bin/python"), &python).unwrap();
-    let mut server = Config::serving("hello.wsgi", &format!("python={}", python.display())).start();
+    symlink(venv.home.join("bin/python"), &python).unwrap();
+    let config = Config::serving("hello.wsgi", &format!("python={}", python.display()));
+    let mut server = venv.configure(config).start();
     assert_eq!(server.text("/"), "Hello, World!\n");
     std::fs::remove_file(&python).unwrap();
     let tell = |order: &str| {
