@@ -84,7 +84,7 @@ rpm: all ## Make an RPM package of it, build/rpm/RPMS/*/*.rpm
 
 test: all $(VENV)/ready ## Run every test: units, then a real httpd under each MPM
 	$(CARGO) test --workspace --exclude mod_wsgi
-	$(CARGO) test --package mod_wsgi --lib --test dependencies
+	$(CARGO) test --package mod_wsgi --lib --test dependencies --test coverage
 	tests/workers $(MODULE)/mod_wsgi $(WORKER_PYTHONS)
 	MPM=event $(HTTPD_TESTS)
 	MPM=worker $(HTTPD_TESTS) $(MPM_TESTS)
@@ -114,7 +114,7 @@ test-workers: all ## Run the workers' tests without httpd on every Python here
 check: deps ## Check style, lints, generated pages and the direction of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) test --quiet --package mod_wsgi --lib --test dependencies
+	$(CARGO) test --quiet --package mod_wsgi --lib --test dependencies --test coverage
 
 bench: all ## Measure, if there is something to measure with
 	@if [ -x bench/run ]; then exec bench/run; else echo "bench/run is not there"; fi

@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod advisories;
 mod applications;
 mod balancer;
 mod body;
@@ -26,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod load;
 mod modes;
+mod options;
 mod privileges;
 mod proxies;
 mod pythons;
