@@ -20,7 +20,7 @@ export MOD_WSGI_MODULES ?= $(shell $(APXS) -q LIBEXECDIR 2>/dev/null)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := build/module
 VENV := build/venv
-COMMANDS := wsgi-httpd
+COMMANDS := wsgi-httpd wsgictl
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 # What an MPM can change.

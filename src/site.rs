@@ -33,6 +33,9 @@ const SITE: &std::ffi::CStr = c"mod_wsgi site";
 /// configuration may define it; else it is shaped like the implicit one.
 pub(crate) const QUESTIONS: &str = "wsgi-access";
 
+/// Name of wsgictl's socket in DefaultRuntimeDir.
+const ADMIN_SOCKET: &std::ffi::CStr = c"wsgictl.sock";
+
 /// How long a request of a group may wait, and how much it may keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -199,7 +202,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
             question_script: directory.join("mod_wsgi/_question.py"),
             globals,
         },
-        begin: begin(&directory, &mpm, version),
+        begin: begin(pconf, &directory, &mpm, version),
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
         server,
@@ -212,7 +215,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     site.run().map_err(|error| vec![error])
 }
 
-fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
+fn begin(pconf: Pool<'_>, directory: &Path, mpm: &Mpm, version: &str) -> Begin {
     Begin {
         version: VERSION,
         generation: mpm::generation(),
@@ -223,6 +226,7 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
         mpm_threads: mpm.threads,
         worker_directory: directory.to_owned(),
         child_uid: mpm::child_identity().0,
+        admin_socket: mpm::runtime_file(pconf, ADMIN_SOCKET).unwrap_or_default(),
     }
 }
 

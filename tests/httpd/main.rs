@@ -9,6 +9,7 @@ mod body;
 mod chaos;
 mod configuration;
 mod conformance;
+mod control;
 mod disconnect;
 mod environ;
 mod errors;

@@ -29,6 +29,8 @@ fields! {
         worker_directory: PathBuf,
         /// uid of httpd's children: only they may use the mailbox.
         child_uid: u32,
+        /// Path of the socket for wsgictl; empty for none.
+        admin_socket: PathBuf,
     }
 
     /// A script that the group's first process of an application group loads.

@@ -180,6 +180,7 @@ impl State for PoolState {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Failed => "failed",
+            Self::Drained => "drained",
         }
     }
 }

@@ -21,6 +21,7 @@ mod record;
 mod recycling;
 mod schedule;
 mod slots;
+mod steering;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,9 @@ use wsgi_sys::table;
 
 pub(crate) use action::{Action, Level};
 use daemon::Daemon;
-pub(crate) use event::{ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight};
+pub(crate) use event::{
+    ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight, VisitorId,
+};
 use pool::Pool;
 use ranges::Ranges;
 
@@ -41,6 +44,8 @@ use ranges::Ranges;
 #[derive(Debug)]
 struct Member {
     settings: Rc<Group>,
+    /// The same without what was ordered since.
+    configured: Rc<Group>,
     /// The last generation that has it; the present one if it still does.
     generation: u32,
 }
@@ -74,6 +79,7 @@ pub(crate) struct Supervisor {
     next_daemon: u64,
     /// When an administrator was told last that a group is over its cap.
     crowded: Option<Millis>,
+    steering: steering::Steering,
     stopping: bool,
     /// Nothing was left to do, and that has been said.
     finished: bool,
@@ -96,6 +102,7 @@ impl Supervisor {
             slots: Ranges::new(table::MAX_SLOTS),
             next_daemon: 0,
             crowded: None,
+            steering: steering::Steering::default(),
             stopping: false,
             finished: false,
             actions: Vec::new(),
@@ -143,9 +150,12 @@ impl Supervisor {
             Event::Misbehaved { daemon, what } => self.misbehaved(daemon, &what),
             Event::Served { daemon, requests } => self.served(daemon, requests, now),
             Event::Exited { daemon, end } => self.exited(daemon, end, now),
+            Event::Order { visitor, order } => self.order(visitor, order, now),
+            Event::VisitorGone(visitor) => self.visitor_gone(visitor),
             Event::Tick => self.tick(now),
         }
         self.schedule(now);
+        self.settle_orders();
         std::mem::take(&mut self.actions)
     }
 

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod descriptor;
+pub mod listener;
 pub mod process;
 pub mod socket;
 pub mod table;

@@ -7,6 +7,7 @@ mod faults;
 mod patrol;
 mod recycling;
 mod starting;
+mod steering;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
