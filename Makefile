@@ -22,7 +22,7 @@ export MOD_WSGI_MODULES ?= $(shell $(APXS) -q LIBEXECDIR 2>/dev/null)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := build/module
 VENV := build/venv
-COMMANDS := wsgi-httpd
+COMMANDS := wsgi-httpd wsgictl
 # Native workers for one interpreter each.
 WORKERS := build/workers
 # mod_wsgi itself, to compare with.

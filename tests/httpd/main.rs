@@ -12,6 +12,7 @@ mod chaos;
 mod configcheck;
 mod configuration;
 mod conformance;
+mod control;
 mod demand;
 mod disconnect;
 mod environ;

@@ -87,7 +87,7 @@ impl Table {
             // After the entry: who drives the tickets out sets the state first.
             let (serial, state) = record.identity();
             let stale = serial != ticket.pool.serial || state == PoolState::Absent;
-            if !ours || seen.stage() != Stage::Waiting || stale || state == PoolState::Failed {
+            if !ours || seen.stage() != Stage::Waiting || stale || state.refuses() {
                 return match self.cancel(ticket, lease) {
                     Some(reservation) if stale => {
                         // Handed over by the pool that has taken the place.
@@ -95,7 +95,7 @@ impl Table {
                         Waited::Stale
                     }
                     Some(reservation) => Waited::Granted(reservation),
-                    None if state == PoolState::Failed && !stale => Waited::Failed,
+                    None if state.refuses() && !stale => Waited::Failed,
                     None => Waited::Stale,
                 };
             }
