@@ -116,7 +116,11 @@ pub(super) fn reserve<'c>(
             Attempt::Reserved(reservation) => reservation,
             Attempt::Full => match queue(child, request, target, pool, lease, patience)? {
                 Some(reservation) => reservation,
-                None => continue,
+                None => {
+                    child.doubt(lease);
+                    patience.check(target)?;
+                    continue;
+                }
             },
             Attempt::Stale => {
                 patience.check(target)?;

@@ -133,7 +133,7 @@ draw_struct! {
     daemon::Interrupt { thread, age, raise }
     daemon::Loaded { script }
     daemon::Alive {}
-    mailbox::Register { version, generation }
+    mailbox::Register { version, generation, lease }
     mailbox::Registered { lease }
     mailbox::OpenPool { sequence, process_group, application_group, script, callable_object }
     mailbox::Pool { sequence, index, serial }

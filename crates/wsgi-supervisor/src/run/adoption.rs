@@ -5,6 +5,7 @@
 //! configuration. Pools keep their index and serial, so that children do not
 //! notice.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use wsgi_sys::process;
@@ -14,9 +15,8 @@ use super::Loop;
 use super::worker::Worker;
 use crate::state::{DaemonId, Event, OldPool, OldProcess};
 
-/// How long a child may go on with a lease of the earlier supervisor, for a
-/// request that waited when that one ended.
-const OLD_LEASE_LIMIT: Duration = Duration::from_secs(60);
+/// Time between two looks for slots that nobody can have begun to use.
+const OLD_LEASES: Duration = Duration::from_secs(5);
 
 impl Loop {
     pub(super) fn adopt(&mut self) {
@@ -78,23 +78,30 @@ impl Loop {
     /// Requests wait: perhaps for slots that were handed to children which ended
     /// while there was no supervisor.
     pub(super) fn look_for_old_leases(&mut self) {
-        if self.took_over.is_some_and(|since| since.elapsed() > OLD_LEASE_LIMIT) {
-            self.void_old_leases();
+        if self.took_over.is_some_and(|since| since.elapsed() > OLD_LEASES) {
+            self.took_over = Some(Instant::now());
+            self.take_from_old_leases();
         }
     }
 
-    /// Slots that are still reserved under leases of the earlier supervisor were
-    /// handed to children that are gone or have new ones.
-    fn void_old_leases(&mut self) {
+    /// Takes slots of this supervisor's own daemons from leases that nobody has registered with
+    /// it. Nothing was sent yet over their channels, which only a registered child can fetch; the
+    /// holder, if it lives, finds another one. Where earlier daemons run, their slots are left
+    /// alone: a child may be busy with a long request and has had no reason to register.
+    fn take_from_old_leases(&mut self) {
         let leases: Vec<u32> = self.children.values().map(|child| child.lease).collect();
-        let slots = self.workers.values().flat_map(|worker| worker.slots.clone());
-        let words = slots.map(|slot| self.table.slot(slot));
-        let old: Vec<u32> = words
-            .filter(|word| word.state == SlotState::Busy && !leases.contains(&word.lease))
-            .map(|word| word.lease)
-            .collect();
+        let own = self.workers.values().filter(|worker| worker.own);
+        let slots: Vec<u32> = own.flat_map(|worker| worker.slots.clone()).collect();
+        let words = slots.iter().map(|&slot| self.table.slot(slot));
+        let held = words.filter(|word| word.state == SlotState::Busy).map(|word| word.lease);
+        let old: BTreeSet<u32> = held.filter(|lease| !leases.contains(lease)).collect();
         for lease in old {
-            self.void(lease);
+            if self.adopted() == 0 {
+                self.void(lease);
+            } else {
+                let broken = self.table.recall(lease, &slots);
+                self.broken(broken);
+            }
         }
     }
 
@@ -106,7 +113,7 @@ impl Loop {
     pub(super) fn forget(&mut self, daemon: DaemonId) {
         let forgotten = self.workers.remove(&daemon);
         if forgotten.is_some_and(|worker| !worker.own) && self.adopted() == 0 {
-            self.void_old_leases();
+            self.take_from_old_leases();
         }
     }
 }
