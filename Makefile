@@ -21,7 +21,7 @@ VENV := build/venv
 # Two httpds at a time: more would only wait for the processor.
 HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 # What an MPM can change.
-MPM_TESTS := environ faults groups karrigell lifecycle load queue streaming
+MPM_TESTS := environ faults groups karrigell lifecycle load queue restarts streaming
 
 ##@ Use
 
@@ -63,6 +63,12 @@ test-httpd: all $(VENV)/ready ## Run tests through httpd (FILTER=name MPM=event|
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
 
+restarts: all ## 1,200 graceful restarts without load and 100 under load, under each MPM (RESTARTS=number)
+	for mpm in event worker prefork; do \
+	    MPM=$$mpm RESTARTS=$(or $(RESTARTS),1200) $(CARGO) test --package mod_wsgi --test httpd -- \
+	        --test-threads=1 --nocapture restarts:: || exit 1; \
+	done
+
 test-worker: all ## Run the workers' tests without httpd (PYTHON=interpreter WORKER=pure)
 	cd python/tests && WORKER_DIR=$(CURDIR)/$(MODULE)/mod_wsgi PYTHON=$(or $(PYTHON),$(MOD_WSGI_PYTHON)) \
 	    $(MOD_WSGI_PYTHON) -m unittest test_worker test_pure
@@ -93,4 +99,4 @@ $(VENV)/ready: tests/requirements.txt | deps
 	    --requirement tests/requirements.txt
 	@touch $@
 
-.PHONY: all run install uninstall test test-httpd test-worker chaos check bench deps clean help
+.PHONY: all run install uninstall test test-httpd test-worker chaos restarts check bench deps clean help

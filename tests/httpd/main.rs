@@ -25,6 +25,7 @@ mod privileges;
 mod proxies;
 mod pythons;
 mod queue;
+mod restarts;
 mod security;
 mod start_response;
 mod streaming;
