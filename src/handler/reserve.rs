@@ -207,6 +207,8 @@ fn wait(
             Waited::TimedOut => {}
         }
         patience.allow_start(child.table.pool_state(pool));
+        // A supervisor that has followed another has to know who waits.
+        let _ = child.lease(patience.deadline());
         let refused = if request.client_is_gone() {
             Err(client_gone(target))
         } else {

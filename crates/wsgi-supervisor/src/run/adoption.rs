@@ -15,8 +15,11 @@ use super::Loop;
 use super::worker::Worker;
 use crate::state::{DaemonId, Event, OldPool, OldProcess};
 
-/// Time between two looks for slots that nobody can have begun to use.
-const OLD_LEASES: Duration = Duration::from_secs(5);
+/// Time between two looks for what leases of the earlier supervisor hold: until then a child that
+/// waits has registered anew.
+const OLD_LEASES: Duration = Duration::from_secs(3);
+/// Such looks that come by themselves; others follow when requests wait.
+const LOOKS: u32 = 10;
 
 impl Loop {
     pub(super) fn adopt(&mut self) {
@@ -25,7 +28,7 @@ impl Loop {
         for index in 0..MAX_POOLS {
             let Some((reference, _, shape)) = self.table.pool(index) else { continue };
             self.pools.insert(index, reference);
-            self.took_over = Some(Instant::now());
+            self.took_over = Some((Instant::now(), 0));
             let mut processes = Vec::new();
             for entry in 0..shape.processes {
                 if let Some(ready) = self.adopt_process(&shape, entry) {
@@ -75,17 +78,25 @@ impl Loop {
         Some(OldProcess { daemon, entry, pid, ready })
     }
 
-    /// Requests wait: perhaps for slots that were handed to children which ended
-    /// while there was no supervisor.
+    /// Requests wait, or some time has passed: children may have ended while there was no
+    /// supervisor, and hold slots or places in queues still.
     pub(super) fn look_for_old_leases(&mut self) {
-        if self.took_over.is_some_and(|since| since.elapsed() > OLD_LEASES) {
-            self.took_over = Some(Instant::now());
+        if let Some((since, looks)) = self.took_over
+            && since.elapsed() >= OLD_LEASES
+        {
+            self.took_over = Some((Instant::now(), looks + 1));
             self.take_from_old_leases();
         }
     }
 
-    /// Takes slots of this supervisor's own daemons from leases that nobody has registered with
-    /// it. Nothing was sent yet over their channels, which only a registered child can fetch; the
+    /// Time until the next such look that comes by itself.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        let (since, _) = self.took_over.filter(|(_, looks)| *looks < LOOKS)?;
+        Some(OLD_LEASES.saturating_sub(since.elapsed()))
+    }
+
+    /// Takes tickets, and slots of this supervisor's own daemons, from leases that nobody has
+    /// registered with it. Nothing was sent yet over their channels, which only a registered child can fetch; the
     /// holder, if it lives, finds another one. Where earlier daemons run, their slots are left
     /// alone: a child may be busy with a long request and has had no reason to register.
     fn take_from_old_leases(&mut self) {
@@ -94,7 +105,9 @@ impl Loop {
         let slots: Vec<u32> = own.flat_map(|worker| worker.slots.clone()).collect();
         let words = slots.iter().map(|&slot| self.table.slot(slot));
         let held = words.filter(|word| word.state == SlotState::Busy).map(|word| word.lease);
-        let old: BTreeSet<u32> = held.filter(|lease| !leases.contains(lease)).collect();
+        let mut old: BTreeSet<u32> = held.collect();
+        old.extend(self.table.ticket_holders());
+        old.retain(|lease| !leases.contains(lease) && *lease != SUPERVISOR_LEASE);
         for lease in old {
             if self.adopted() == 0 {
                 self.void(lease);
