@@ -20,6 +20,7 @@ fn without_supervisor() -> (Server, Broken) {
         .line("Alias /static {root}/htdocs")
         .expect_errors()
         .expect_log("[wsgi:crit]")
+        .expect_log("[mpm_")
         .start();
     fs::write(server.root().join("htdocs/page"), "static").unwrap();
     server.text("/");
