@@ -33,7 +33,7 @@ HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 WORKER_PYTHONS = $(MOD_WSGI_PYTHON) $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python2) --pure \
     $(MOD_WSGI_PYTHON)
 # What an MPM can change.
-MPM_TESTS := environ faults groups karrigell lifecycle load queue streaming
+MPM_TESTS := environ faults groups karrigell lifecycle load queue restarts streaming
 
 ##@ Use
 
@@ -104,6 +104,12 @@ conformance: all $(REFERENCE)/ready ## Ask mod_wsgi 6.1.1 and this module the sa
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
 
+restarts: all ## 1,200 graceful restarts without load and 100 under load, under each MPM (RESTARTS=number)
+	for mpm in event worker prefork; do \
+	    MPM=$$mpm RESTARTS=$(or $(RESTARTS),1200) $(CARGO) test --package mod_wsgi --test httpd -- \
+	        --test-threads=1 --nocapture restarts:: || exit 1; \
+	done
+
 test-worker: all ## Run the workers' tests without httpd (PYTHON=interpreter WORKER=pure)
 	cd python/tests && WORKER_DIR=$(CURDIR)/$(MODULE)/mod_wsgi PYTHON=$(or $(PYTHON),$(MOD_WSGI_PYTHON)) \
 	    $(MOD_WSGI_PYTHON) -m unittest test_worker test_pure
@@ -144,4 +150,4 @@ $(REFERENCE)/ready: | deps
 	    mod_wsgi==6.1.1
 	@touch $@
 
-.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers conformance chaos check bench deps clean help
+.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers conformance chaos restarts check bench deps clean help

@@ -127,7 +127,11 @@ pub(super) fn reserve<'c>(
             Attempt::Reserved(reservation) => reservation,
             Attempt::Full => match queue(child, request, target, pool, lease, patience)? {
                 Some(reservation) => reservation,
-                None => continue,
+                None => {
+                    child.doubt(lease);
+                    patience.check(target)?;
+                    continue;
+                }
             },
             Attempt::Stale => {
                 patience.check(target)?;
@@ -220,6 +224,8 @@ fn wait(
             Waited::TimedOut => {}
         }
         patience.allow_start(child.table.pool_state(pool));
+        // A supervisor that has followed another has to know who waits.
+        let _ = child.lease(patience.deadline());
         let refused = if request.client_is_gone() {
             Err(client_gone(target))
         } else {

@@ -33,6 +33,7 @@ mod privileges;
 mod proxies;
 mod pythons;
 mod queue;
+mod restarts;
 mod runner;
 mod security;
 mod sites;

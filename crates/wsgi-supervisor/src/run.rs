@@ -80,8 +80,8 @@ pub(crate) struct Loop {
     desk: Desk,
     /// Directory of `boot.py`, and the uid of httpd's children.
     setting: parent::Setting,
-    /// When pools of an earlier supervisor were found, if any were.
-    took_over: Option<Instant>,
+    /// When pools of an earlier supervisor were found, or looked after last, and how often.
+    took_over: Option<(Instant, u32)>,
     /// What the kernel has killed for want of memory, when it was read last.
     kills: Option<u64>,
     began: Instant,
@@ -151,6 +151,9 @@ impl Loop {
                 self.work_off();
             }
             self.tell_collector();
+            if self.next_look().is_some_and(|look| look.is_zero()) {
+                self.look_for_old_leases();
+            }
             if self.state.next_deadline(self.now()).is_some_and(|at| at <= self.now()) {
                 self.events.push_back(Event::Tick);
             }
@@ -179,6 +182,9 @@ impl Loop {
             // A millisecond more, as the clock is rounded down.
             Duration::from_millis(at.saturating_sub(now).saturating_add(1))
         });
+        if let Some(look) = self.next_look() {
+            timeout = Some(timeout.map_or(look, |timeout| timeout.min(look)));
+        }
         if self.workers.values().any(Worker::congested) {
             timeout = Some(timeout.map_or(OUTBOX_RETRY, |timeout| timeout.min(OUTBOX_RETRY)));
         }

@@ -135,7 +135,7 @@ draw_struct! {
     daemon::Traced { thread, stack }
     daemon::Loaded { script }
     daemon::Alive {}
-    mailbox::Register { version, generation }
+    mailbox::Register { version, generation, lease }
     mailbox::Registered { lease }
     mailbox::OpenPool { sequence, process_group, application_group, script, callable_object }
     mailbox::Pool { sequence, index, serial }
