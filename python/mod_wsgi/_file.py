@@ -2,10 +2,14 @@
 
 import io
 
+_INTEGERS = (int, type(1 << 64))  # Python 2 has two kinds
+
 
 class FileWrapper(object):
     """Iterates over a file in blocks. Returned by the application as it is, it
     lets httpd send a regular file by itself."""
+
+    __module__ = "mod_wsgi"
 
     def __init__(self, filelike, blksize=8192):
         self.filelike = filelike
@@ -34,10 +38,13 @@ class FileWrapper(object):
         if isinstance(filelike, io.IOBase):
             if not isinstance(getattr(filelike, "raw", filelike), io.FileIO):
                 return None
+        elif "U" in str(getattr(filelike, "mode", "")):
+            return None  # Python 2 translates line ends
         try:
             descriptor, offset = filelike.fileno(), filelike.tell()
         except Exception:  # whatever a file-like object may raise: it is iterated
             return None
-        if type(descriptor) is int and type(offset) is int and descriptor >= 0 and offset >= 0:
+        if type(descriptor) in _INTEGERS and type(offset) in _INTEGERS and min(
+                descriptor, offset) >= 0:
             return descriptor, offset
         return None

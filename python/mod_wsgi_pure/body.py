@@ -56,6 +56,10 @@ class Body(object):
             self._more(_ALL if size < 0 else self.consumed + size)
         return self._take(len(self.ahead) if size < 0 else size)
 
+    def is_empty(self):
+        """True once all of the body has been handed out."""
+        return self.ended and not self.ahead
+
     def line(self, limit):
         """The next line, or what is left; at most ``limit`` bytes if not negative."""
         self._check()
@@ -208,7 +212,10 @@ class Input(object):
         with body.lock:
             self._exchange.check("wsgi.input")
             try:
-                return getattr(body, method)(size)
+                if self._exchange.measures is None or body.is_empty():
+                    return getattr(body, method)(size)
+                with self._exchange.measures.reading():
+                    return getattr(body, method)(size)
             except Fault as fault:
                 why = str(fault)
         raise IOError(why)

@@ -8,7 +8,8 @@ import threading
 import time
 import traceback
 
-from mod_wsgi_pure import api, log, native, records
+import mod_wsgi
+from mod_wsgi_pure import log, native, records
 
 try:
     from __pypy__.thread import _raise_in_thread
@@ -57,7 +58,7 @@ class Limit(object):
             raises = raises and _raise_in_thread is None
             if raises:
                 self._interrupted = True
-                _raise(self._ident, api.RequestTimeout)
+                _raise(self._ident, mod_wsgi.RequestTimeout)
         stack = "".join(traceback.format_stack(sys._current_frames().get(self._ident)))
         log.write(records.WARNING, "MWR3050: request %s of worker thread %d has run for %.1f s, "
                   "longer than request-timeout, and %s; it is at\n%s" % (

@@ -6,6 +6,7 @@
 import socket
 import threading
 
+import mod_wsgi
 from mod_wsgi_pure import api, log, records
 from mod_wsgi_pure.body import Body
 from mod_wsgi_pure.exchange import Exchange
@@ -54,7 +55,7 @@ class Worker(object):
             "wsgi.multiprocess": start["multiprocess"],
             "wsgi.run_once": start["run_once"],
             "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": api.FileWrapper,
+            "wsgi.file_wrapper": mod_wsgi.FileWrapper,
             "mod_wsgi.version": api.version(start["version"]),
             "apache.version": api.version(start["apache_version"]),
             "mod_wsgi.process_group": start["process_group"],

@@ -19,6 +19,7 @@ mod karrigell_example;
 mod lifecycle;
 mod limits;
 mod load;
+mod metrics;
 mod modes;
 mod privileges;
 mod proxies;

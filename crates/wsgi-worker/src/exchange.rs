@@ -90,6 +90,7 @@ impl Desk {
     ) -> Result<Conclusion, Lost> {
         let daemon_start = epoch_seconds();
         let began = Instant::now();
+        self.line.meter().attached();
         self.serial += 1;
         self.line.set_serial(self.serial);
         log::set_destination(Some(Destination {
@@ -113,7 +114,7 @@ impl Desk {
         });
         let (failure, is_head) =
             result.unwrap_or_else(|error| (Some(self.report(py, &script_name(), &error)), false));
-        events::finished(py, &self.line, self.serial);
+        events::finished(py, &self.line, self.serial, failure);
         thread::set_idle(py, self.thread);
         errors::end_lines(py);
         self.end_errors(py);
@@ -140,7 +141,7 @@ impl Desk {
             return Ok(Some(500));
         };
         environ.set_item(intern!(py, "mod_wsgi.application_start"), epoch_seconds())?;
-        let application = events::started(environ, application)?;
+        let application = events::started(&self.line, environ, application)?;
         let start_response = StartResponse { line: Arc::clone(&self.line), serial: self.serial };
         let result = application.call1((environ, start_response))?;
         let failure = output::send(py, &self.line, &result)

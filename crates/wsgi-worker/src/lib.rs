@@ -24,6 +24,7 @@ mod input;
 mod latin1;
 mod line;
 mod log;
+mod meter;
 mod output;
 mod reply;
 mod response;
@@ -46,9 +47,11 @@ mod _mod_wsgi_worker {
     #[pymodule_export]
     use crate::log::log;
     #[pymodule_export]
+    use crate::meter::observe;
+    #[pymodule_export]
     use crate::script::preload;
     #[pymodule_export]
-    use crate::thread::{active_requests, request_data, work};
+    use crate::thread::{active_requests, request_data, running, work};
     #[pymodule_export]
     use crate::title::set_title;
 }

@@ -5,6 +5,7 @@
 //! for the next request.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::ffi::c_long;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -111,6 +112,7 @@ fn next(
     body.inbox().consume(size);
     body.start(RequestReader::new(head.flags, payload)?.has_body);
     line.reply().start();
+    line.meter().arrived();
     Ok(head.flags)
 }
 
@@ -228,4 +230,15 @@ pub(crate) fn active_requests(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         requests.set_item(request_id, data)?;
     }
     Ok(requests)
+}
+
+/// For how many seconds each request has run, by the index of its worker thread.
+#[pyfunction]
+pub(crate) fn running() -> HashMap<usize, f64> {
+    let active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    let requests = active.iter().enumerate();
+    requests
+        .filter_map(|(thread, request)| Some((thread, request.as_ref()?.began.elapsed())))
+        .map(|(thread, elapsed)| (thread, elapsed.as_secs_f64()))
+        .collect()
 }
