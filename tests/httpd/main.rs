@@ -5,6 +5,7 @@ mod harness;
 
 mod access;
 mod applications;
+mod beyond;
 mod body;
 mod chaos;
 mod configuration;

@@ -11,6 +11,7 @@
 //!
 //! *Runs in:* daemon.
 
+mod beyond;
 mod body;
 mod control;
 mod environ;
@@ -38,6 +39,8 @@ use pyo3::prelude::*;
 /// See `mod_wsgi._daemon`, its only user.
 #[pymodule]
 mod _mod_wsgi_worker {
+    #[pymodule_export]
+    use crate::beyond::{client_connected, early_hints};
     #[pymodule_export]
     use crate::control::{
         accept_channels, connect, drain, ready, recycle, set_forked, wait_for_stop, wakeup,
