@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,11 @@ use crate::apache::retained::{Kept, retained};
 /// How long the supervisor may take to answer a configuration.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How often a supervisor is started that dies at once.
+/// How often in a row a supervisor is started that dies at once.
 const ATTEMPTS: u32 = 5;
+
+/// Most looks between two further attempts; one comes every ten seconds or so.
+const MOST_LOOKS: u32 = 6;
 
 /// How long a stopping supervisor may take beyond its daemons' shutdown-timeout.
 const STOP_MARGIN: Duration = Duration::from_secs(1);
@@ -36,12 +40,20 @@ struct Record {
     /// Who started the supervisor; a forked process has another pid.
     owner: u32,
     pid: i32,
+    /// [`VERSION`] of the module that started it.
+    version: u32,
     pidfd: Kept,
     control: Kept,
     /// Both ends of the mailbox, so that a successor serves children that live.
     mailbox_child: Kept,
     mailbox_supervisor: Kept,
     table: Kept,
+    /// It runs the present configuration.
+    configured: bool,
+    /// Attempts to have it do so that failed in a row.
+    failures: u32,
+    /// Looks until the next attempt.
+    looks: u32,
 }
 
 /// A group's record and the descriptor of its virtual host's error log.
@@ -69,13 +81,17 @@ impl Supervisor {
         let empty = Record {
             owner: std::process::id(),
             pid: 0,
+            version: 0,
             pidfd: Kept::NONE,
             control: Kept::NONE,
             mailbox_child: Kept::NONE,
             mailbox_supervisor: Kept::NONE,
             table: Kept::NONE,
+            configured: false,
+            failures: 0,
+            looks: 0,
         };
-        Self { record: retained(process_pool, c"mod_wsgi supervisor 1", empty) }
+        Self { record: retained(process_pool, c"mod_wsgi supervisor 2", empty) }
     }
 
     pub(crate) fn pid(self) -> i32 {
@@ -100,21 +116,69 @@ impl Supervisor {
         begin: &Begin,
         members: &[Member],
     ) -> Result<(), String> {
-        if self.is_alive() && self.try_configure(begin, members).is_ok() {
-            return Ok(());
-        }
-        // One that dies while it is configured is followed by another: without any,
-        // nobody would start daemons until the next restart of httpd.
-        let mut outcome = Ok(());
-        for _ in 0..ATTEMPTS {
-            self.stop(Duration::ZERO);
-            self.start(directory, log)?;
+        self.upgrade(directory);
+        let mut outcome = Err(String::new());
+        if self.is_alive() {
             outcome = self.try_configure(begin, members);
+        }
+        // One that dies while it is configured is followed by another at once. When
+        // that has failed a few times it is tried now and then: see `is_due`.
+        let failures = self.record.get().failures;
+        let attempts = if failures == 0 { ATTEMPTS } else { 1 };
+        for _ in 0..attempts {
             if outcome.is_ok() {
                 break;
             }
+            self.discard();
+            outcome = self.start(directory, log).and_then(|()| self.try_configure(begin, members));
         }
+        if outcome.is_err() {
+            // httpd would not know whose child it was.
+            self.discard();
+        }
+        let failures = if outcome.is_ok() { 0 } else { failures.saturating_add(1) };
+        self.record.set(Record {
+            configured: outcome.is_ok(),
+            failures,
+            looks: failures.min(MOST_LOOKS),
+            ..self.record.get()
+        });
         outcome
+    }
+
+    /// Whether the last attempt to have a supervisor run the configuration failed, and
+    /// it is time for another. Asked at each look.
+    pub(crate) fn is_due(self) -> bool {
+        let mut record = self.record.get();
+        if record.configured {
+            return false;
+        }
+        record.looks = record.looks.saturating_sub(1);
+        self.record.set(record);
+        record.looks == 0
+    }
+
+    /// Ends a supervisor that was started from other files than those on the disk. Its
+    /// successor adopts the daemons, unless they are of another release.
+    fn upgrade(self, directory: &Path) {
+        let mut record = self.record.get();
+        let fits = record.table.get().is_none_or(|table| Table::map(table).is_ok());
+        if record.pid > 0 && !(fits && record.version == VERSION) {
+            self.stop(Duration::ZERO);
+            record = self.record.get();
+        }
+        if !fits {
+            // Children of the old release find nobody at their mailbox any more.
+            record.table.close();
+            record.mailbox_child.close();
+            record.mailbox_supervisor.close();
+            self.record.set(record);
+        }
+        let file = |path: &Path| path.metadata().map(|data| (data.dev(), data.ino())).ok();
+        let runs = file(Path::new(&format!("/proc/{}/exe", record.pid)));
+        if self.is_alive() && runs != file(&program(directory)) {
+            self.discard();
+        }
     }
 
     /// Whether it runs. Reaps it if it has ended.
@@ -124,7 +188,7 @@ impl Supervisor {
     }
 
     fn start(self, directory: &Path, log: BorrowedFd<'_>) -> Result<(), String> {
-        let program = directory.join("wsgi-supervisor");
+        let program = program(directory);
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             format!("MWR1600: the supervisor {} can't be started: {what}{error}", program.display())
         };
@@ -157,6 +221,7 @@ impl Supervisor {
         let started = process::launch(&launch, &descriptors).map_err(|error| failed("", &error))?;
         record.owner = std::process::id();
         record.pid = started.pid;
+        record.version = VERSION;
         record.pidfd = Kept::new(started.pidfd);
         record.control = Kept::new(control);
         self.record.set(record);
@@ -225,7 +290,7 @@ impl Supervisor {
     /// kills whatever is left when the parent is gone. Only in the process that
     /// started it. `patience` is the daemons' longest shutdown-timeout.
     pub(crate) fn stop(self, patience: Duration) {
-        let mut record = self.record.get();
+        let record = self.record.get();
         if record.pid <= 0 || record.owner != std::process::id() {
             return;
         }
@@ -239,20 +304,36 @@ impl Supervisor {
             }
         }
         let _ = process::reap(record.pid);
-        record.pid = 0;
-        record.pidfd.close();
-        record.control.close();
-        self.record.set(record);
+        self.forget();
     }
 
-    /// Forgets a supervisor that has ended and was reaped by httpd.
+    /// Kills the supervisor, whose daemons go on: its successor adopts them.
+    fn discard(self) {
+        let record = self.record.get();
+        if record.pid <= 0 || record.owner != std::process::id() {
+            return;
+        }
+        if let Some(pidfd) = record.pidfd.get() {
+            let _ = process::signal(pidfd, libc::SIGKILL);
+            let _ = socket::wait_readable(&[pidfd], Some(STOP_MARGIN));
+        }
+        let _ = process::reap(record.pid);
+        self.forget();
+    }
+
+    /// Forgets a supervisor that has ended and was reaped.
     pub(crate) fn forget(self) {
         let mut record = self.record.get();
         record.pid = 0;
+        record.configured = false;
         record.pidfd.close();
         record.control.close();
         self.record.set(record);
     }
+}
+
+fn program(directory: &Path) -> PathBuf {
+    directory.join("wsgi-supervisor")
 }
 
 /// Where supervisor and worker are installed: beside the module's file.

@@ -36,7 +36,8 @@ class FileWrapper(object):
         a decompressing or decoding file has a descriptor, too."""
         filelike = self.filelike
         if isinstance(filelike, io.IOBase):
-            if not isinstance(getattr(filelike, "raw", filelike), io.FileIO):
+            binary = getattr(filelike, "buffer", filelike)  # what a text file decodes
+            if not isinstance(getattr(binary, "raw", binary), io.FileIO):
                 return None
         elif "U" in str(getattr(filelike, "mode", "")):
             return None  # Python 2 translates line ends
@@ -44,7 +45,7 @@ class FileWrapper(object):
             descriptor, offset = filelike.fileno(), filelike.tell()
         except Exception:  # whatever a file-like object may raise: it is iterated
             return None
-        if type(descriptor) in _INTEGERS and type(offset) in _INTEGERS and min(
-                descriptor, offset) >= 0:
-            return descriptor, offset
-        return None
+        if type(descriptor) not in _INTEGERS or type(offset) not in _INTEGERS or descriptor < 0:
+            return None
+        # Where a text file was read from, its "offset" may hold the decoder's state, too.
+        return (descriptor, offset) if 0 <= offset < 1 << 62 else None

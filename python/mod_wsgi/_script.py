@@ -12,6 +12,9 @@ import mod_wsgi
 
 _ERROR = 3
 
+# Python 2 empties a module that nobody refers to, whoever runs its functions.
+_modules = []
+
 
 def module_name(path):
     """The name under which the script at ``path`` is known."""
@@ -36,6 +39,8 @@ def load(path):
     except BaseException:
         sys.modules.pop(module.__name__, None)
         raise
+    if str is bytes:
+        _modules.append(module)
     return module.__dict__
 
 

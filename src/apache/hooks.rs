@@ -25,6 +25,8 @@ pub(crate) trait Hooks {
     fn child_init(server: Server<'static>);
     /// The last child of a generation has ended. *Runs in:* the parent.
     fn end_generation(server: Server<'static>, generation: i32);
+    /// Comes every ten seconds or so. *Runs in:* the parent.
+    fn monitor(server: Server<'static>);
     /// Maps a URL to a file. *Runs in:* the child, on a worker thread.
     fn translate_name(request: Request<'_>) -> Status;
     /// Whether a client is let in, before anybody asks who the user is. *Runs in:* the
@@ -32,6 +34,9 @@ pub(crate) trait Hooks {
     fn access_checker(request: Request<'_>) -> Status;
     /// Answers a request. *Runs in:* the child, on a worker thread.
     fn handler(request: Request<'_>) -> Status;
+    /// Adds to mod_status' page: lines if `short`, and only if `extended` what requests
+    /// say. *Runs in:* the child, on a worker thread.
+    fn status(request: Request<'_>, short: bool, extended: bool);
 }
 
 // SAFETY: declared as the symbol is defined in lib.rs.
@@ -90,6 +95,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
         sys::ap_hook_post_config(Some(post_config::<H>), none, none, MIDDLE);
         sys::ap_hook_child_init(Some(child_init::<H>), none, none, MIDDLE);
         sys::ap_hook_end_generation(Some(end_generation::<H>), none, none, MIDDLE);
+        sys::ap_hook_monitor(Some(monitor::<H>), none, none, MIDDLE);
         sys::ap_hook_translate_name(
             Some(translate_name::<H>),
             AFTER_ALIAS.0.as_ptr(),
@@ -104,6 +110,8 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
             AUTH_PER_URI,
         );
         sys::ap_hook_handler(Some(handler::<H>), none, none, MIDDLE);
+        // Called only if mod_status is there, whichever is loaded first.
+        sys::wsgi_hook_status(Some(status::<H>));
         providers::register::<H>(pool);
     }
 }
@@ -173,6 +181,21 @@ unsafe extern "C" fn end_generation<H: Hooks>(server: *mut sys::server_rec, gene
 }
 
 // SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
+unsafe extern "C" fn monitor<H: Hooks>(
+    _pool: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) -> c_int {
+    guard(|| {
+        if let Some(server) = NonNull::new(server) {
+            // SAFETY: the base server of the current configuration.
+            H::monitor(unsafe { Server::new(server) });
+        }
+        Status::DECLINED
+    })
+    .0
+}
+
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn translate_name<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::translate_name) }
@@ -188,6 +211,19 @@ unsafe extern "C" fn access_checker<H: Hooks>(request: *mut sys::request_rec) ->
 unsafe extern "C" fn handler<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::handler) }
+}
+
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
+unsafe extern "C" fn status<H: Hooks>(request: *mut sys::request_rec, flags: c_int) -> c_int {
+    let has = |flag: u32| flags.cast_unsigned() & flag != 0;
+    let (short, extended) = (has(sys::AP_STATUS_SHORT), has(sys::AP_STATUS_EXTENDED));
+    // SAFETY: the hook's contract: the request is alive and this thread's.
+    unsafe {
+        with_request(request, |request| {
+            H::status(request, short, extended);
+            Status::OK
+        })
+    }
 }
 
 /// # Safety

@@ -41,6 +41,8 @@ pub struct DaemonGroup {
     pub processes_explicit: bool,
     /// Most processes of an application group, if it may grow.
     pub processes_max: Option<u32>,
+    /// Processes of all application groups together; none for the default.
+    pub processes_cap: Option<u32>,
     /// Threads of a process that serve requests; 0 for a process that serves none.
     pub threads: u32,
     /// File mode creation mask.
@@ -59,6 +61,8 @@ pub struct DaemonGroup {
     pub python: Option<PathBuf>,
     /// Virtual environment or prefix of the interpreter.
     pub python_home: Option<PathBuf>,
+    /// Whether the worker in Python alone serves it in any case.
+    pub pure_worker: bool,
     /// Directories for `site.addsitedir`.
     pub python_path: Vec<PathBuf>,
     /// `PYTHON_EGG_CACHE`.
@@ -107,6 +111,8 @@ pub struct DaemonGroup {
     pub socket_timeout: Option<Duration>,
     /// Time that a request waits for a free thread.
     pub queue_timeout: Duration,
+    /// Requests that may wait for a free thread of an application; 0 for any number.
+    pub queue_depth: u32,
     /// `SO_SNDBUF` of the channels, in bytes.
     pub send_buffer_size: u32,
     /// `SO_RCVBUF` of the channels, in bytes.
@@ -145,6 +151,7 @@ impl DaemonGroup {
             processes: 1,
             processes_explicit: false,
             processes_max: None,
+            processes_cap: None,
             threads: 15,
             umask: None,
             chroot: None,
@@ -154,6 +161,7 @@ impl DaemonGroup {
             display_name: None,
             python: None,
             python_home: None,
+            pure_worker: false,
             python_path: Vec::new(),
             python_eggs: None,
             switch_interval: None,
@@ -178,6 +186,7 @@ impl DaemonGroup {
             connect_timeout: Duration::from_secs(15),
             socket_timeout: None,
             queue_timeout: Duration::ZERO,
+            queue_depth: 0,
             send_buffer_size: 0,
             receive_buffer_size: 0,
             header_buffer_size: 0,
@@ -215,8 +224,8 @@ impl DaemonGroup {
 
     /// Processes of all application groups together at which idle ones make room.
     #[must_use]
-    pub fn processes_cap(&self) -> u32 {
-        self.most_processes().saturating_mul(4).max(16)
+    pub fn cap(&self) -> u32 {
+        self.processes_cap.unwrap_or_else(|| self.most_processes().saturating_mul(4).max(16))
     }
 
     /// `wsgi.multiprocess`.

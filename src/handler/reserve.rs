@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wsgi_sys::table::{Attempt, Note, PoolRef, PoolState, Reservation, Waited};
+use wsgi_sys::clock;
+use wsgi_sys::table::{Attempt, Note, PoolRef, PoolState, Reservation, Ticket, WaitEnd, Waited};
 
 use super::target::Target;
 use crate::apache::Status;
@@ -21,6 +22,9 @@ const MOST_RETRIES: u32 = 50;
 /// Pause between two such attempts.
 const RETRY: Duration = Duration::from_millis(5);
 
+/// Seconds after which a client may try again that was sent away from a full queue.
+const RETRY_AFTER: &[u8] = b"1";
+
 /// Status in the access log of a request whose client left before an answer.
 pub(super) const CLIENT_GONE: u16 = 499;
 
@@ -29,15 +33,32 @@ pub(super) const CLIENT_GONE: u16 = 499;
 pub(super) struct Refused {
     pub(super) status: u16,
     pub(super) reason: String,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The queue was full: a little later it may not be.
+    Full,
+    /// The request has waited for as long as it may.
+    Late,
+    Other,
 }
 
 impl Refused {
+    fn new(status: u16, reason: String) -> Self {
+        Self { status, reason, cause: Cause::Other }
+    }
+
     /// Logs the reason: the handler's result.
     pub(super) fn answer(self, request: Request<'_>) -> Status {
         if self.status == CLIENT_GONE {
             request.log(Level::Info, self.reason);
             request.set_status(CLIENT_GONE, None);
             return Status::OK;
+        }
+        if self.cause == Cause::Full {
+            request.err_headers_out().add_copy(b"Retry-After", RETRY_AFTER);
         }
         request.log(Level::Error, self.reason);
         Status::http(self.status)
@@ -56,13 +77,20 @@ pub(super) struct Slot<'c> {
 }
 
 impl Slot<'_> {
+    /// Index of the slot in the table.
+    pub(super) fn index(&self) -> u32 {
+        self.reservation.slot
+    }
+
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// The exchange has come to its END: the next request may have the slot.
-    pub(super) fn release(mut self) {
+    /// The exchange has come to its END, so many microseconds after the application was
+    /// called: the next request may have the slot.
+    pub(super) fn release(mut self, application_time: u64) {
         self.released = true;
+        self.child.table.spend(self.reservation, application_time);
         self.child.table.release(self.pool, self.reservation, self.lease);
     }
 }
@@ -112,6 +140,7 @@ pub(super) fn reserve<'c>(
                 uri: request.uri(),
                 client: request.client_ip(),
                 since: request.start_time(),
+                slow_at: target.slow().map_or(0, moment),
             },
         );
         match child.channel(reservation, link_deadline) {
@@ -131,6 +160,11 @@ pub(super) fn reserve<'c>(
     }
 }
 
+/// When it is so much later than now, in microseconds since the epoch.
+fn moment(later: Duration) -> u64 {
+    clock::microseconds().saturating_add(u64::try_from(later.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// Waits in the pool's queue. None: begin anew, the pool has changed.
 fn queue(
     child: &Child,
@@ -140,15 +174,36 @@ fn queue(
     lease: u32,
     patience: &mut Patience,
 ) -> Result<Option<Reservation>, Refused> {
-    let Some(ticket) = child.table.enqueue(pool, lease) else {
+    let Some(ticket) = child.table.enqueue(pool, lease, target.limits.queue_depth) else {
+        let text = format!("{} requests wait for it already", target.limits.queue_depth);
         return Err(Refused {
-            status: 503,
-            reason: target.text("MWR1210", "too many requests wait for it"),
+            cause: Cause::Full,
+            ..Refused::new(503, target.text("MWR1210", &text))
         });
     };
+    let began = Instant::now();
     child.waiting(pool);
     let waiting = child.table.waiting(pool.index);
     request.log(Level::Debug, format_args!("requests waiting for a thread: {waiting}"));
+    let outcome = wait(child, request, target, ticket, lease, patience);
+    let end = match &outcome {
+        Err(refused) if refused.cause == Cause::Late => WaitEnd::Expired,
+        _ => WaitEnd::Over,
+    };
+    child.table.record_wait(pool, began.elapsed(), end);
+    outcome
+}
+
+/// Waits with a ticket. None: begin anew, the pool has changed.
+fn wait(
+    child: &Child,
+    request: Request<'_>,
+    target: &Target<'_>,
+    ticket: Ticket,
+    lease: u32,
+    patience: &mut Patience,
+) -> Result<Option<Reservation>, Refused> {
+    let pool = ticket.pool;
     loop {
         let wait = patience.left().min(TICK);
         match child.table.wait(ticket, lease, wait) {
@@ -221,6 +276,11 @@ impl Patience {
         self.retries <= MOST_RETRIES
     }
 
+    /// How long it took so far.
+    pub(super) fn waited(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -242,41 +302,25 @@ impl Patience {
             return Ok(());
         }
         let waited = self.begun.elapsed().as_secs_f64();
-        Err(if self.strict {
-            Refused {
-                status: 504,
-                reason: target.text(
-                    "MWR1212",
-                    &format!("no thread became free within queue-timeout ({waited:.1} s waited)"),
-                ),
-            }
-        } else {
-            Refused {
-                status: 503,
-                reason: target.text(
-                    "MWR1213",
-                    &format!("no thread became free within connect-timeout ({waited:.1} s waited)"),
-                ),
-            }
-        })
+        let (status, code, option) = match self.strict {
+            true => (504, "MWR1212", "queue-timeout"),
+            false => (503, "MWR1213", "connect-timeout"),
+        };
+        let text = format!("no thread became free within {option} ({waited:.3} s waited)");
+        Err(Refused { cause: Cause::Late, ..Refused::new(status, target.text(code, &text)) })
     }
 }
 
 fn client_gone(target: &Target<'_>) -> Refused {
-    Refused {
-        status: CLIENT_GONE,
-        reason: target.text("MWR1211", "the client left while its request was waiting"),
-    }
+    let text = "the client left while its request was waiting";
+    Refused::new(CLIENT_GONE, target.text("MWR1211", text))
 }
 
 fn cannot_start(target: &Target<'_>) -> Refused {
-    Refused {
-        status: 503,
-        reason: target
-            .text("MWR1214", "its processes can't start; the log says why at their last attempt"),
-    }
+    let text = "its processes can't start; the log says why at their last attempt";
+    Refused::new(503, target.text("MWR1214", text))
 }
 
 fn unreachable_supervisor(target: &Target<'_>, error: &LinkError) -> Refused {
-    Refused { status: 503, reason: target.text("MWR1215", &error.to_string()) }
+    Refused::new(503, target.text("MWR1215", &error.to_string()))
 }

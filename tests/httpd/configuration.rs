@@ -1,5 +1,8 @@
 //! Configurations that httpd must refuse, and those that it must take.
 
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
 use crate::harness::{Config, settings};
 use crate::{ours_only, skip};
 
@@ -103,17 +106,44 @@ fn directives_that_mod_wsgi_6_removed_still_load() {
 #[test]
 fn the_shipped_configurations_load() {
     ours_only!("they are written for this module");
-    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let Some(venv) = crate::venv::Venv::find() else { skip!("no virtual environment") };
     let shipped = settings().repository.join("apache-conf");
     let names =
         ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"];
     for name in names {
         let text = std::fs::read_to_string(shipped.join(name)).unwrap();
-        let server = Config::new()
-            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.display()))
+        let server = venv
+            .configure(Config::new())
+            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.home.display()))
             .mount("/test", "hello.wsgi")
             .line(&text)
             .start();
         assert_eq!(server.text("/test"), "Hello, World!\n", "{name}");
     }
+}
+
+#[test]
+fn httpd_stops_when_it_is_told_to_though_an_interpreter_is_gone() {
+    ours_only!("mod_wsgi knows no python=");
+    let Some(venv) = super::venv::Venv::find() else { skip!("no virtual environment") };
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let python = folder.path().join("python");
+    symlink(venv.home.join("bin/python"), &python).unwrap();
+    let config = Config::serving("hello.wsgi", &format!("python={}", python.display()));
+    let mut server = venv.configure(config).start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+    std::fs::remove_file(&python).unwrap();
+    let tell = |order: &str| {
+        let configuration = server.root().join("httpd.conf");
+        let mut httpd = Command::new(&settings().httpd);
+        httpd.args(["-k", order, "-d"]).arg(server.root()).arg("-f").arg(configuration);
+        httpd.output().unwrap()
+    };
+    let refused = tell("graceful");
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("MWR1022"), "{refused:?}");
+    let processes = server.processes();
+    assert!(tell("stop").status.success());
+    server.wait_for_end(&processes);
 }

@@ -31,7 +31,7 @@ fn obtain(table: &Table, pool: PoolRef, lease: u32) -> (Reservation, Option<u64>
             Attempt::Full => {}
             other => panic!("{other:?}"),
         }
-        let Some(ticket) = table.enqueue(pool, lease) else { continue };
+        let Some(ticket) = table.enqueue(pool, lease, MAX_TICKETS) else { continue };
         match table.wait(ticket, lease, Duration::from_secs(5)) {
             Waited::Granted(reservation) => return (reservation, Some(ticket.number)),
             Waited::Stale => {}
@@ -58,7 +58,7 @@ fn no_slot_is_held_twice_and_none_is_lost() {
             scope.spawn(move || {
                 for round in 0..ROUNDS {
                     if round % 16 == lease % 16
-                        && let Some(ticket) = table.enqueue(pool, lease)
+                        && let Some(ticket) = table.enqueue(pool, lease, MAX_TICKETS)
                         && let Some(granted) = table.cancel(ticket, lease)
                     {
                         table.give_back(pool, granted, lease);
@@ -106,7 +106,7 @@ fn hundreds_of_pools_take_little_memory() {
         };
         let pool = table.open_pool(index, &shape);
         table.free_slot(pool, shape.first_slot, 1);
-        let ticket = table.enqueue(pool, 1).unwrap();
+        let ticket = table.enqueue(pool, 1, MAX_TICKETS).unwrap();
         table.cancel(ticket, 1);
     }
     table.void_lease(1);
@@ -192,7 +192,14 @@ fn contender() {
                 while Instant::now() < end && std::os::unix::process::parent_id() == parent {
                     let (reservation, _) = obtain(table, pool, lease);
                     mark += 1;
-                    let note = Note { method: b"", host: b"", uri: b"", client: b"", since: mark };
+                    let note = Note {
+                        method: b"",
+                        host: b"",
+                        uri: b"",
+                        client: b"",
+                        since: mark,
+                        slow_at: 0,
+                    };
                     table.describe(reservation, &note);
                     if mark.is_multiple_of(4) {
                         std::thread::sleep(Duration::from_micros(50));
@@ -287,7 +294,7 @@ fn scribbled_memory_neither_crashes_nor_hangs() {
             for serial in [0, 1, pool.serial] {
                 let pool = PoolRef { index, serial };
                 let _ = table.reserve(pool, 3);
-                if let Some(ticket) = table.enqueue(pool, 3) {
+                if let Some(ticket) = table.enqueue(pool, 3, MAX_TICKETS) {
                     let _ = table.wait(ticket, 3, Duration::from_millis(1));
                     let _ = table.cancel(ticket, 3);
                 }

@@ -28,6 +28,8 @@ pub(crate) struct Line {
     socket: OwnedFd,
     /// Number of the request that runs; 0 between requests.
     serial: AtomicU64,
+    /// Requests so far.
+    count: AtomicU64,
     body: Mutex<Body>,
     reply: Mutex<Reply>,
     meter: Meter,
@@ -38,6 +40,7 @@ impl Line {
         Self {
             socket,
             serial: AtomicU64::new(0),
+            count: AtomicU64::new(0),
             body: Mutex::new(Body::new()),
             reply: Mutex::new(Reply::default()),
             meter: Meter::default(),
@@ -51,6 +54,13 @@ impl Line {
     /// What the request that runs costs.
     pub(crate) fn meter(&self) -> &Meter {
         &self.meter
+    }
+
+    /// Begins a request: its number, by which its objects work until the next.
+    pub(crate) fn begin(&self) -> u64 {
+        let serial = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        self.set_serial(serial);
+        serial
     }
 
     /// Lets the objects of request `serial` work; 0 for none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wsgi_sys::user::{self, User};
 
 use super::DaemonGroup;
-use crate::config::choice::{Choice, flag, positive};
+use crate::config::choice::{Choice, flag, one_of, positive};
 use crate::config::problem::{self, Problem};
 
 /// The options of WSGIDaemonProcess.
@@ -58,6 +58,16 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
             put(&mut group.processes, Ok(least))?;
             let most = reading.number(most, i64::from(least)..=4096);
             put(&mut group.processes_max, most.map(Some))
+        },
+    ),
+    Choice::new(
+        "processes-cap",
+        "number",
+        "4 × processes, at least 16",
+        "Processes of all application groups of the group together. Where one more is needed, an \
+         idle one of another application group makes room; 0 sets no limit. Not known to mod_wsgi.",
+        |group, text, reading| {
+            put(&mut group.processes_cap, reading.number(text, 0..=16384).map(Some))
         },
     ),
     Choice::new(
@@ -118,6 +128,16 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "WSGIPythonHome",
         "Virtual environment, or prefix of an installation, whose `bin/python` runs the group.",
         |group, text, reading| put(&mut group.python_home, Ok(reading.path(text))),
+    ),
+    Choice::new(
+        "worker",
+        "auto|pure",
+        "auto",
+        "`pure` has the worker in Python alone serve the group, also where the interpreter could \
+         have the native one. Not known to mod_wsgi.",
+        |group, text, _| {
+            put(&mut group.pure_worker, one_of(text, &[("auto", false), ("pure", true)]))
+        },
     ),
     Choice::new(
         "python-path",
@@ -222,7 +242,8 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "seconds",
         "15",
         "Time that running requests have to end when a process is replaced, once its successor \
-         serves.",
+         serves. After a graceful restart of httpd there is no limit but that a later restart may \
+         need the room.",
         |group, text, reading| put(&mut group.graceful_timeout, reading.seconds(text)),
     ),
     Choice::new(
@@ -308,6 +329,15 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "0",
         "Time that a request waits for a free thread before it is answered with 504.",
         |group, text, reading| put(&mut group.queue_timeout, reading.seconds(text)),
+    ),
+    Choice::new(
+        "queue-depth",
+        "number",
+        "0",
+        "Requests of an application that may wait for a free thread, each of which keeps a thread \
+         of httpd; further ones are answered with 503 and `Retry-After` at once. 0 sets no limit. \
+         Not known to mod_wsgi.",
+        |group, text, reading| put(&mut group.queue_depth, reading.number(text, 0..=8192)),
     ),
     Choice::new(
         "socket-user",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Mpm, Server, settings};
+use super::{Check, Mpm, Server, settings};
 
 /// What a test wants its httpd to be.
 ///
@@ -18,6 +18,8 @@ pub(crate) struct Config {
     files: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     one_process: bool,
+    own_module: bool,
+    private: Vec<String>,
 }
 
 /// What httpd said when it did not start.
@@ -84,6 +86,12 @@ impl Config {
         self
     }
 
+    /// Has the server run a copy of the module, which the test may change.
+    pub(crate) fn own_module(mut self) -> Self {
+        self.own_module = true;
+        self
+    }
+
     /// Declares that lines with this text belong to the test, whatever their level.
     pub(crate) fn expect_log(mut self, pattern: &str) -> Self {
         self.declared.push(pattern.to_owned());
@@ -107,9 +115,28 @@ impl Config {
         Server::fail(self)
     }
 
+    /// Takes everybody's rights to a file of `{apps}` away but root's.
+    pub(crate) fn private(mut self, name: &str) -> Self {
+        self.private.push(name.to_owned());
+        self
+    }
+
+    /// Has `wsgi-configcheck` look at the configuration.
+    pub(crate) fn check(self) -> Check {
+        Check::of(&self)
+    }
+
+    pub(super) fn private_files(&self) -> &[String] {
+        &self.private
+    }
+
     /// How httpd stays in the foreground.
     pub(super) fn foreground(&self) -> &'static str {
         if self.one_process { "-X" } else { "-DFOREGROUND" }
+    }
+
+    pub(super) fn has_own_module(&self) -> bool {
+        self.own_module
     }
 
     pub(super) fn declared(&self) -> &[String] {

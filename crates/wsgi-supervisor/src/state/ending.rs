@@ -3,7 +3,9 @@
 use wsgi_proto::daemon::{Stop, ToDaemon};
 use wsgi_sys::table::{PoolState, ProcessState};
 
+use super::configuration::RECONFIGURED;
 use super::daemon::{Daemon, Phase, SlotPhase};
+use super::schedule::IMPORT_PATIENCE;
 use super::slots::RETRY;
 use super::{Action, DaemonId, Millis, Supervisor};
 
@@ -16,8 +18,9 @@ const DEFAULT_SHUTDOWN: u32 = 5;
 /// Milliseconds that requests have to end in a process that is replaced if its
 /// group does not say.
 const GRACE: Millis = 15_000;
-/// The same for a process of an earlier supervisor.
-const GRACE_ADOPTED: Millis = 5_000;
+/// The same for a process of an earlier supervisor. Longer than most requests take, and not for
+/// ever: a slot may be held in the name of a child that ended while there was no supervisor.
+const GRACE_ADOPTED: Millis = 600_000;
 
 impl Supervisor {
     /// Ends a process after the requests that it runs.
@@ -38,7 +41,10 @@ impl Supervisor {
                 slot.phase = SlotPhase::Retired;
             }
         }
-        let index = daemon.pool;
+        let (index, entry) = (daemon.pool, daemon.entry);
+        if let Some(process) = self.pools.get(&index).map(|pool| pool.first_process + entry) {
+            self.act(Action::Leaving { process, reason: reason.to_owned() });
+        }
         self.set_process(id, ProcessState::Draining);
         self.refresh(index);
         self.withdraw(id, now);
@@ -51,30 +57,52 @@ impl Supervisor {
         if daemon.phase != Phase::Draining {
             return;
         }
-        let grace = self.grace(daemon);
+        let overdue = self.grace(daemon).is_some_and(|grace| now >= daemon.since + grace);
         let done = |slot: &super::daemon::Slot| {
             slot.phase == SlotPhase::Retired || slot.run.is_some_and(|run| run.stale)
         };
         let empty = daemon.slots.iter().all(done);
-        if empty || now >= daemon.since + grace {
+        if empty || overdue {
             let reason = daemon.outgoing.clone().unwrap_or_default();
             self.end(id, &reason, now);
         }
     }
 
-    /// Milliseconds that requests have to end before a process is told to stop.
-    fn grace(&self, daemon: &Daemon) -> Millis {
-        let pool = self.pools.get(&daemon.pool);
-        let settings = pool.and_then(|pool| pool.settings.as_ref());
-        let evicted = daemon.reported
-            && daemon.outgoing.as_deref() == Some(super::configuration::RECONFIGURED);
+    /// Milliseconds that requests have to end before a process is told to stop. None after a
+    /// graceful restart of httpd, which lets requests finish, however long they take.
+    pub(super) fn grace(&self, daemon: &Daemon) -> Option<Millis> {
+        let restarted = daemon.outgoing.as_deref() == Some(RECONFIGURED);
+        let settings = self.pools.get(&daemon.pool).and_then(|pool| pool.settings.as_ref());
         match settings {
-            _ if daemon.adopted => GRACE_ADOPTED,
-            None => GRACE,
-            Some(group) if evicted && group.eviction_timeout > 0 => {
-                Millis::from(group.eviction_timeout) * 1_000
+            _ if daemon.adopted => Some(GRACE_ADOPTED),
+            Some(group) if restarted && daemon.reported && group.eviction_timeout > 0 => {
+                Some(Millis::from(group.eviction_timeout) * 1_000)
             }
-            Some(group) => Millis::from(group.graceful_timeout) * 1_000,
+            _ if restarted && !daemon.reported => None,
+            _ => Some(self.graceful_timeout(daemon)),
+        }
+    }
+
+    fn graceful_timeout(&self, daemon: &Daemon) -> Millis {
+        let settings = self.pools.get(&daemon.pool).and_then(|pool| pool.settings.as_ref());
+        settings.map_or(GRACE, |group| Millis::from(group.graceful_timeout) * 1_000)
+    }
+
+    /// Ends a process of a pool whose entries are all taken, as another one is wanted: one that
+    /// hangs in its start and would be replaced anyway, else the one that drains for longest if
+    /// it has had its graceful-timeout.
+    pub(super) fn make_room(&mut self, index: u32, now: Millis) {
+        let hung = self.of_pool(index).find(|daemon| {
+            daemon.outgoing.is_some()
+                && daemon.starting()
+                && now >= daemon.launched + IMPORT_PATIENCE
+        });
+        let draining = self.of_pool(index).filter(|daemon| {
+            daemon.phase == Phase::Draining && now >= daemon.since + self.graceful_timeout(daemon)
+        });
+        let chosen = hung.or_else(|| draining.min_by_key(|daemon| daemon.since));
+        if let Some(id) = chosen.map(|daemon| daemon.id) {
+            self.end(id, RECONFIGURED, now);
         }
     }
 

@@ -13,6 +13,10 @@ const MAX_PAUSE: Millis = 30_000;
 
 /// Longest pause if the processes that are there go on serving.
 const MAX_PARKED: Millis = 600_000;
+/// Starts in a row that may end by a signal before this counts as their own failure.
+const MOST_STRUCK: u32 = 3;
+/// Process entries for processes that were replaced and have not finished yet.
+const LINGERING: u32 = 6;
 /// Scripts that successors load because requests asked for them.
 const MAX_FURTHER: usize = 64;
 
@@ -44,6 +48,8 @@ pub(crate) struct Pool {
     pub(crate) state: PoolState,
     /// Starts that failed in a row.
     pub(crate) failures: u32,
+    /// Starts in a row that somebody's signal ended.
+    pub(crate) struck: u32,
     /// No start before this moment.
     pub(crate) retry_at: Option<Millis>,
     /// When a script changed last, as far as a process has said so.
@@ -56,6 +62,8 @@ pub(crate) struct Pool {
     pub(crate) proven: bool,
     /// No process is started any more; it is removed with its last one.
     pub(crate) closing: bool,
+    /// Slow requests may be reported: how many at once, as of when, and how many were not.
+    pub(crate) slow: (u32, Millis, u32),
     /// The pool that takes over, as this one has the wrong shape.
     pub(crate) successor: Option<u32>,
 }
@@ -78,21 +86,24 @@ impl Default for Pool {
             epochs: Vec::new(),
             state: PoolState::Starting,
             failures: 0,
+            struck: 0,
             retry_at: None,
             changed: None,
             startup: 0,
             probe_at: None,
             proven: false,
             closing: false,
+            slow: (super::slow::BURST, 0, 0),
             successor: None,
         }
     }
 }
 
 impl Pool {
-    /// Process entries for a group: room for a successor of each process.
+    /// Process entries for a group: room for a successor of each process, and for some that
+    /// finish long requests through several restarts.
     pub(crate) fn entries_for(group: &Group) -> u32 {
-        Self::most(group).saturating_mul(2)
+        Self::most(group).saturating_mul(2).saturating_add(LINGERING)
     }
 
     /// Most processes of a pool of the group, successors not counted.
@@ -164,6 +175,13 @@ impl Pool {
         self.failures = 0;
         self.retry_at = None;
         self.proven = false;
+    }
+
+    /// A start was ended by somebody's signal, which says nothing about the next one, unless it
+    /// comes again and again: whether the next one may follow at once.
+    pub(crate) fn struck(&mut self) -> bool {
+        self.struck += 1;
+        self.struck <= MOST_STRUCK
     }
 
     /// A start failed: the next one waits, twice as long each time.

@@ -3,13 +3,13 @@
 use wsgi_sys::table::ProcessState;
 
 use super::daemon::{Daemon, Slot, SlotPhase};
-use super::{Action, DaemonId, Millis, Supervisor};
+use super::{Action, Millis, Supervisor};
 
 /// Milliseconds from launch to Hello.
 pub(super) const HELLO_LIMIT: Millis = 30_000;
 /// A start that takes longer than this, in milliseconds, no longer counts as one
 /// of the imports that may run at once: one that hangs must not hold up all.
-const IMPORT_PATIENCE: Millis = 10_000;
+pub(super) const IMPORT_PATIENCE: Millis = 10_000;
 
 impl Supervisor {
     /// When [`Event::Tick`](super::Event::Tick) is due, if no other event comes.
@@ -112,7 +112,7 @@ impl Supervisor {
         let process = pool.first_process + entry;
         let first_slot = pool.slot(entry, 0);
         let slots = (0..pool.threads)
-            .map(|_| Slot { epoch: 0, phase: SlotPhase::Fresh, run: None })
+            .map(|_| Slot { epoch: 0, phase: SlotPhase::Fresh, run: None, reported: None })
             .collect();
         let id = self.number_daemon();
         let daemon = Daemon {
@@ -125,20 +125,5 @@ impl Supervisor {
         self.act(Action::ProcessState { process, daemon: id, state: ProcessState::Starting });
         self.act(Action::Launch { daemon: id, group, first_slot, polite });
         true
-    }
-
-    /// Ends a process that hangs in its start and would be replaced anyway.
-    fn make_room(&mut self, index: u32, now: Millis) {
-        let hung: Option<DaemonId> = self
-            .of_pool(index)
-            .find(|daemon| {
-                daemon.outgoing.is_some()
-                    && daemon.starting()
-                    && now >= daemon.launched + IMPORT_PATIENCE
-            })
-            .map(|daemon| daemon.id);
-        if let Some(id) = hung {
-            self.end(id, super::configuration::RECONFIGURED, now);
-        }
     }
 }

@@ -5,8 +5,9 @@ use wsgi_proto::daemon::{Start, ToDaemon};
 use super::daemon::{Phase, SlotPhase};
 use super::{Action, DaemonId, Millis, Supervisor};
 
-/// Milliseconds between two attempts to take a slot that is reserved.
+/// Milliseconds between two attempts to take a slot that is reserved: at first, and at most.
 pub(super) const RETRY: Millis = 20;
+const SELDOM: Millis = 1_000;
 
 impl Supervisor {
     /// Everything a worker needs before it loads its scripts.
@@ -161,14 +162,22 @@ impl Supervisor {
 
     /// Tries to take away the slots that shall not be reserved any more.
     pub(super) fn withdraw(&mut self, id: DaemonId, now: Millis) {
-        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        let Some(daemon) = self.daemons.get(&id) else { return };
         let Some(pool) = self.pools.get(&daemon.pool) else { return };
         let draining = daemon.phase == Phase::Draining;
         let pending = (0_u32..).zip(&daemon.slots).filter(|(_, record)| {
             record.phase == SlotPhase::Lost || (draining && record.phase == SlotPhase::Live)
         });
         let slots: Vec<u32> = pending.map(|(thread, _)| pool.slot(daemon.entry, thread)).collect();
-        daemon.retry_at = (!slots.is_empty()).then_some(now + RETRY);
+        let mut again = now + RETRY;
+        if draining {
+            // A tenth of the time that it has taken so far: a request may take hours.
+            again = now + (now.saturating_sub(daemon.since) / 10).clamp(RETRY, SELDOM);
+            let limit = self.grace(daemon).map(|grace| daemon.since + grace);
+            again = again.min(limit.filter(|&limit| limit > now).unwrap_or(again));
+        }
+        let Some(daemon) = self.daemons.get_mut(&id) else { return };
+        daemon.retry_at = (!slots.is_empty()).then_some(again);
         self.actions.extend(slots.into_iter().map(|slot| Action::RetireSlot { slot }));
     }
 }

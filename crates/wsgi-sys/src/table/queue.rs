@@ -19,24 +19,37 @@ const SLICE: Duration = Duration::from_millis(250);
 const ROUNDS: usize = 4 * MAX_TICKETS as usize;
 
 impl Table {
-    /// Joins the pool's queue; None if it is full. Then hands free slots to the
-    /// oldest tickets, which may be this one.
-    pub fn enqueue(&self, pool: PoolRef, lease: u32) -> Option<Ticket> {
-        if !self.lease_is_valid(lease) {
+    /// Joins the pool's queue; None if so many wait already, which is at most
+    /// [`MAX_TICKETS`]. Then hands free slots to the oldest tickets, which may be
+    /// this one.
+    pub fn enqueue(&self, pool: PoolRef, lease: u32, most: u32) -> Option<Ticket> {
+        let record = self.shared().pool(pool.index).filter(|_| self.lease_is_valid(lease))?;
+        let Some(number) = self.publish(pool.index, lease, most.min(MAX_TICKETS)) else {
+            record.waits.refuse();
             return None;
-        }
-        let number = self.publish(pool.index, lease)?;
+        };
         self.place(pool.index, None, lease);
+        let taken = number.wrapping_add(1).wrapping_sub(record.queue.head.load(SeqCst));
+        // The head may have passed over it by now.
+        if taken <= u64::from(MAX_TICKETS) {
+            record.waits.reached(taken);
+        }
         Some(Ticket { pool, number })
     }
 
-    fn publish(&self, pool: u32, lease: u32) -> Option<u64> {
+    fn publish(&self, pool: u32, lease: u32, most: u32) -> Option<u64> {
         let shared = self.shared();
         let queue = &shared.pool(pool)?.queue;
         for _ in 0..ROUNDS {
             let tail = queue.tail.load(SeqCst);
             if tail.wrapping_sub(queue.head.load(SeqCst)) >= u64::from(MAX_TICKETS)
                 && tail.wrapping_sub(self.advance_head(pool)) >= u64::from(MAX_TICKETS)
+            {
+                return None;
+            }
+            // Nobody can have joined since if the place at this tail is vacant below.
+            if tail.wrapping_sub(queue.head.load(SeqCst)) >= u64::from(most)
+                && self.waiting(pool) >= most
             {
                 return None;
             }

@@ -2,6 +2,8 @@
 use super::*;
 use std::time::Duration;
 
+mod waits;
+
 const NOW: Duration = Duration::ZERO;
 const SOON: Duration = Duration::from_millis(20);
 
@@ -101,8 +103,8 @@ fn a_released_slot_goes_to_the_oldest_ticket() {
     let pool = ready_pool(&table, 1, 1);
     let (a, b, c) = (lease(&table), lease(&table), lease(&table));
     let first = reserved(table.reserve(pool, a));
-    let one = table.enqueue(pool, b).unwrap();
-    let two = table.enqueue(pool, c).unwrap();
+    let one = table.enqueue(pool, b, MAX_TICKETS).unwrap();
+    let two = table.enqueue(pool, c, MAX_TICKETS).unwrap();
     assert_eq!(table.waiting(3), 2);
     assert_eq!(table.wait(one, b, SOON), Waited::TimedOut);
     table.release(pool, first, a);
@@ -126,7 +128,7 @@ fn a_slot_that_is_free_before_the_ticket_is_granted_at_once() {
     let table = table();
     let pool = ready_pool(&table, 1, 2);
     let a = lease(&table);
-    let ticket = table.enqueue(pool, a).unwrap();
+    let ticket = table.enqueue(pool, a, MAX_TICKETS).unwrap();
     assert_eq!(granted(table.wait(ticket, a, NOW)).slot, 100);
 }
 
@@ -136,7 +138,10 @@ fn leaving_the_queue_returns_what_was_granted() {
     let pool = ready_pool(&table, 1, 1);
     let (a, b, c) = (lease(&table), lease(&table), lease(&table));
     let held = reserved(table.reserve(pool, a));
-    let (one, two) = (table.enqueue(pool, b).unwrap(), table.enqueue(pool, c).unwrap());
+    let (one, two) = (
+        table.enqueue(pool, b, MAX_TICKETS).unwrap(),
+        table.enqueue(pool, c, MAX_TICKETS).unwrap(),
+    );
     assert_eq!(table.cancel(one, b), None);
     assert_eq!(table.waiting(3), 1);
     table.release(pool, held, a);
@@ -157,17 +162,17 @@ fn waiters_learn_that_their_pool_failed_or_went_away() {
     let a = lease(table);
     let long = Duration::from_secs(5);
     std::thread::scope(|scope| {
-        let ticket = table.enqueue(pool, a).unwrap();
+        let ticket = table.enqueue(pool, a, MAX_TICKETS).unwrap();
         let waiter = scope.spawn(move || table.wait(ticket, a, long));
         std::thread::sleep(SOON);
         table.set_pool_state(3, PoolState::Failed);
         assert_eq!(waiter.join().unwrap(), Waited::Failed);
 
-        let late = table.enqueue(pool, a).unwrap();
+        let late = table.enqueue(pool, a, MAX_TICKETS).unwrap();
         assert_eq!(table.wait(late, a, long), Waited::Failed);
 
         table.set_pool_state(3, PoolState::Starting);
-        let ticket = table.enqueue(pool, a).unwrap();
+        let ticket = table.enqueue(pool, a, MAX_TICKETS).unwrap();
         let waiter = scope.spawn(move || table.wait(ticket, a, long));
         std::thread::sleep(SOON);
         table.close_pool(3);
@@ -183,7 +188,7 @@ fn a_ticket_of_the_pool_before_gets_no_slot_of_the_pool_after() {
     let a = lease(&table);
     let after = ready_pool(&table, 1, 1);
     // As a child does that has read the serial and is slow.
-    let late = table.enqueue(before, a).unwrap();
+    let late = table.enqueue(before, a, MAX_TICKETS).unwrap();
     assert_eq!(table.wait(late, a, SOON), Waited::Stale);
     assert_eq!(reserved(table.reserve(after, a)).slot, 100);
 }
@@ -195,14 +200,15 @@ fn a_full_queue_refuses_and_recovers_and_wraps_around() {
     let a = lease(&table);
     let held = reserved(table.reserve(pool, a));
     for _ in 0..2 {
-        let tickets: Vec<_> = (0..MAX_TICKETS).map(|_| table.enqueue(pool, a).unwrap()).collect();
-        assert_eq!(table.enqueue(pool, a), None);
+        let tickets: Vec<_> =
+            (0..MAX_TICKETS).map(|_| table.enqueue(pool, a, MAX_TICKETS).unwrap()).collect();
+        assert_eq!(table.enqueue(pool, a, MAX_TICKETS), None);
         assert_eq!(table.waiting(3), MAX_TICKETS);
         for ticket in tickets {
             assert_eq!(table.cancel(ticket, a), None);
         }
     }
-    let ticket = table.enqueue(pool, a).unwrap();
+    let ticket = table.enqueue(pool, a, MAX_TICKETS).unwrap();
     table.release(pool, held, a);
     granted(table.wait(ticket, a, NOW));
 }
@@ -215,7 +221,7 @@ fn a_draining_process_gives_no_more_slots() {
     let held = reserved(table.reserve(pool, a));
     table.set_process(10, ProcessState::Draining, 4711, 42);
     assert_eq!(table.reserve(pool, b), Attempt::Full);
-    let ticket = table.enqueue(pool, b).unwrap();
+    let ticket = table.enqueue(pool, b, MAX_TICKETS).unwrap();
     assert!(table.retire_slot(101));
     assert!(!table.retire_slot(100), "a busy slot was retired");
     table.release(pool, held, a);
@@ -243,12 +249,12 @@ fn a_dead_lease_leaves_broken_slots_and_no_tickets() {
     let (dead, alive) = (lease(&table), lease(&table));
     let used = reserved(table.reserve(pool, dead));
     let others = [reserved(table.reserve(pool, alive)), reserved(table.reserve(pool, alive))];
-    let _forgotten = table.enqueue(pool, dead).unwrap();
+    let _forgotten = table.enqueue(pool, dead, MAX_TICKETS).unwrap();
     // Handed over to the dead one, which never looked.
     table.release(pool, others[0], alive);
     assert_eq!(table.slot(others[0].slot).lease, dead);
-    let waiting = table.enqueue(pool, alive).unwrap();
-    let _forgotten = table.enqueue(pool, dead).unwrap();
+    let waiting = table.enqueue(pool, alive, MAX_TICKETS).unwrap();
+    let _forgotten = table.enqueue(pool, dead, MAX_TICKETS).unwrap();
 
     assert_eq!(table.void_lease(dead), [used]);
     assert_eq!(table.slot(used.slot).state, SlotState::Broken);
@@ -264,7 +270,7 @@ fn a_slot_whose_hand_over_was_cut_off_is_found() {
     let pool = ready_pool(&table, 1, 1);
     let (dead, alive) = (lease(&table), lease(&table));
     let held = reserved(table.reserve(pool, dead));
-    let ticket = table.enqueue(pool, alive).unwrap();
+    let ticket = table.enqueue(pool, alive, MAX_TICKETS).unwrap();
     // The dead one came as far as this: the waiter was not told.
     let word = table.shared().word(held.slot).unwrap();
     assert!(word.change(word::Word::busy(dead, 1), word::Word::handed(alive, 1)));
@@ -279,13 +285,13 @@ fn a_slot_that_was_freed_without_a_look_at_the_queue_is_handed_over() {
     let pool = ready_pool(&table, 1, 1);
     let (dead, alive) = (lease(&table), lease(&table));
     let held = reserved(table.reserve(pool, dead));
-    let ticket = table.enqueue(pool, alive).unwrap();
+    let ticket = table.enqueue(pool, alive, MAX_TICKETS).unwrap();
     table.put_free(held, dead);
     // By the waiter itself, even if nobody ever notices the death.
     let patient = Duration::from_secs(5);
     assert_eq!(granted(table.wait(ticket, alive, patient)), held);
 
-    let ticket = table.enqueue(pool, alive).unwrap();
+    let ticket = table.enqueue(pool, alive, MAX_TICKETS).unwrap();
     table.put_free(held, alive);
     table.void_lease(dead);
     assert_eq!(granted(table.wait(ticket, alive, NOW)), held);
@@ -300,7 +306,7 @@ fn a_ticket_whose_owner_died_before_the_tail_moved_is_cancelled() {
     let entry = table.shared().entry(3, 0).unwrap();
     assert!(entry.change(entry.load(), word::Entry::waiting(dead, 0)));
     assert!(table.void_lease(dead).is_empty());
-    let ticket = table.enqueue(pool, alive).unwrap();
+    let ticket = table.enqueue(pool, alive, MAX_TICKETS).unwrap();
     assert_eq!(ticket.number, 1);
     table.release(pool, held, alive);
     granted(table.wait(ticket, alive, NOW));
@@ -350,14 +356,25 @@ fn a_note_is_read_back_cut_to_fit() {
     assert_eq!(table.note(100), None);
     let held = reserved(table.reserve(pool, 1));
     let uri = [b'u'; 1000];
-    let note =
-        Note { method: b"GET", host: b"www.example.com", uri: &uri, client: b"::1", since: 77 };
+    let note = Note {
+        method: b"GET",
+        host: b"www.example.com",
+        uri: &uri,
+        client: b"::1",
+        since: 77,
+        slow_at: 5,
+    };
     table.describe(held, &note);
     let read = table.note(100).unwrap();
     assert_eq!((read.method.as_slice(), read.host.as_slice()), (&b"GET"[..], note.host));
-    assert_eq!((read.uri.as_slice(), read.since), (&uri[..280], 77));
+    assert_eq!((read.uri.as_slice(), read.since), (&uri[..256], 77));
     table.describe(Reservation { slot: 100, epoch: 9 }, &Note { since: 78, ..note });
-    assert_eq!(table.note(100), Some(read), "an old holder wrote");
+    assert_eq!(table.note(100), Some(read.clone()), "an old holder wrote");
+    assert_eq!(table.current(100), Some(read));
+    table.release(pool, held, 1);
+    assert_eq!(table.current(100), None, "it runs nothing");
+    reserved(table.reserve(pool, 1));
+    assert_eq!(table.current(100), None, "it runs what is not described yet");
 }
 
 #[test]
@@ -366,7 +383,7 @@ fn indices_beyond_the_table_have_no_effect() {
     let far = u32::MAX;
     let pool = table.open_pool(far, &PoolShape::default());
     assert_eq!(table.reserve(pool, 1), Attempt::Stale);
-    assert_eq!(table.enqueue(pool, 1), None);
+    assert_eq!(table.enqueue(pool, 1, MAX_TICKETS), None);
     assert_eq!(table.slot(far).state, SlotState::Absent);
     assert_eq!(table.process(far).0, ProcessState::Absent);
     assert!(table.retire_slot(far) && !table.break_slot(far, 0, 1));
@@ -403,7 +420,7 @@ fn a_process_at_its_limit_takes_no_more_until_it_is_raised() {
     let last = reserved(table.reserve(pool, lease));
     assert_eq!((last.slot, table.reserve(pool, lease)), (100, Attempt::Full));
     // Whoever waits is not handed a slot that has done its last request.
-    let ticket = table.enqueue(pool, lease).unwrap();
+    let ticket = table.enqueue(pool, lease, MAX_TICKETS).unwrap();
     table.release(pool, last, lease);
     assert_eq!(table.wait(ticket, lease, NOW), Waited::TimedOut);
     assert_eq!(table.slot(100).state, SlotState::Free);

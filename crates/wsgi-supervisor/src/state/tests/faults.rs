@@ -177,3 +177,23 @@ fn a_supervisor_without_daemons_stops_at_once() {
     assert_eq!(stage.feed(Event::Stop), [Action::Exit]);
     assert_eq!(stage.feed(Event::Stop), []);
 }
+
+#[test]
+fn a_start_that_somebody_kills_is_no_failure_until_it_is_the_rule() {
+    let mut stage = Stage::configured(4, &[preloading("g", 1, &[""])]);
+    for _ in 0..3 {
+        let daemon = stage.starting()[0];
+        let actions = stage.kill(daemon);
+        assert_eq!((complaints(&actions), launched(&actions).len()), (vec!["MWR2020".into()], 1));
+        assert!(!actions.contains(&Action::PoolState { pool: 0, state: PoolState::Failed }));
+    }
+    let daemon = stage.starting()[0];
+    let actions = stage.kill(daemon);
+    assert_eq!((complaints(&actions), launched(&actions).len()), (vec!["MWR2011".into()], 0));
+    stage.pass(1_000);
+    stage.settle();
+    let serving = stage.serving()[0];
+    stage.kill(serving);
+    let daemon = stage.starting()[0];
+    assert_eq!(launched(&stage.kill(daemon)).len(), 1, "one that was ready ends the count");
+}

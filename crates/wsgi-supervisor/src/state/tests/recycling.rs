@@ -18,7 +18,7 @@ fn the_successor_is_ready_before_the_old_process_drains() {
     assert_eq!(stopped(&actions), [], "a request runs");
     assert_eq!(stopped(&stage.pass(5_000)), []);
     stage.busy.clear();
-    assert_eq!(stopped(&stage.pass(20)), [old]);
+    assert_eq!(stopped(&stage.pass(600)), [old]);
     let actions = stage.exit(old, Exit::Status(0));
     assert_eq!((complaints(&actions), launched(&actions)), (vec![], vec![]));
     assert_eq!(stage.pass(100_000), []);
@@ -74,7 +74,8 @@ fn a_script_repaired_while_a_successor_reads_it_is_loaded_at_once() {
     assert_eq!(launched(&recycle(&mut stage, old)), []);
     let actions = stage.feed(Event::Ready { daemon: new, loaded: false });
     assert_eq!(complaints(&actions), ["MWR2015"]);
-    assert_eq!(launched(&stage.exit(new, Exit::Status(0))).len(), 1);
+    assert_eq!(launched(&actions).len(), 1);
+    stage.exit(new, Exit::Status(0));
     stage.settle();
     assert_eq!(stage.serving().len(), 1);
     assert!(!stage.serving().contains(&old));
@@ -294,4 +295,26 @@ fn a_process_that_notices_a_change_late_does_not_replace_those_that_have_loaded_
     stage.pass(1_000);
     assert_eq!(stage.serving().len(), 2);
     assert!(stage.serving().contains(&new));
+}
+
+#[test]
+fn a_graceful_restart_waits_for_requests_until_their_place_is_needed() {
+    let mut stage = Stage::configured(4, &[preloading("g", 1, &[""])]);
+    stage.settle();
+    let mut lingering = Vec::new();
+    // A request of each generation goes on for ever.
+    for generation in 2..=8 {
+        lingering.extend(stage.serving());
+        stage.busy.extend(0..16);
+        stage.configure(generation, &[preloading("g", 1, &[""])]);
+        stage.settle();
+        assert_eq!(stopped(&stage.pass(3_600_000)), []);
+    }
+    assert_eq!(stage.in_state(ProcessState::Draining), lingering);
+    // All entries are taken now: the oldest of them makes room.
+    let serving = stage.serving();
+    let actions = stage.configure(9, &[preloading("g", 1, &[""])]);
+    assert_eq!((stopped(&actions), launched(&actions).len()), (vec![lingering[0]], 0));
+    assert_eq!(stage.serving(), serving);
+    assert_eq!(launched(&stage.exit(lingering[0], Exit::Status(0))).len(), 1);
 }
