@@ -43,6 +43,24 @@ int wsgi_request_expecting_100(const request_rec *r)
     return r->expecting_100;
 }
 
+void wsgi_send_interim_response(request_rec *r, int status, const char *line,
+                                apr_table_t *fields)
+{
+    apr_table_t *headers = r->headers_out;
+    const char *status_line = r->status_line;
+    int old_status = r->status;
+    unsigned expecting = r->expecting_100;
+
+    r->headers_out = fields;
+    r->status_line = line;
+    r->status = status;
+    ap_send_interim_response(r, 1);
+    r->headers_out = headers;
+    r->status_line = status_line;
+    r->status = old_status;
+    r->expecting_100 = expecting;
+}
+
 int wsgi_connection_aborted(const conn_rec *c)
 {
     return c->aborted;

@@ -19,6 +19,11 @@ int wsgi_request_expecting_100(const request_rec *r);
 int wsgi_connection_aborted(const conn_rec *c);
 void wsgi_connection_close(conn_rec *c);
 
+/* Sends an interim response: a status line of its own ("103 Early Hints") and fields. The
+ * request stays as it was, and 100 Continue is still sent when it is due. */
+void wsgi_send_interim_response(request_rec *r, int status, const char *line,
+                                apr_table_t *fields);
+
 /* Whether any output filter of r would change content (WSGIMapHEADToGET Auto). */
 int wsgi_request_has_content_filters(const request_rec *r);
 

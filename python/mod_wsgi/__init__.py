@@ -1,7 +1,12 @@
-"""What applications can know of their server and tell it."""
+"""What a WSGI application can know of its server, and tell it.
+
+Importable inside a daemon process only. It stands in front of the package of this name on
+PyPI, whose submodules stay importable.
+"""
 
 import os
 import sys
+import time
 
 from mod_wsgi._file import FileWrapper
 
@@ -17,6 +22,7 @@ process_group = ""
 application_group = ""
 maximum_processes = 1
 threads_per_process = 1
+_started = time.time()
 
 event_callbacks = []
 shutdown_callbacks = []
@@ -29,27 +35,32 @@ class RequestTimeout(BaseException):
 
 
 def subscribe_events(callback):
-    """Has ``callback(name, **event)`` called for the events of requests."""
+    """Has ``callback(name, **event)`` called for the events of requests:
+    ``request_started``, ``response_started``, ``request_exception`` and
+    ``request_finished``. A dict that it returns is added to the event for the
+    callbacks after it. Returns the callback, so that it decorates one."""
     event_callbacks.append(callback)
     return callback
 
 
 def subscribe_shutdown(callback):
-    """Has ``callback('process_stopping', shutdown_reason=...)`` called at the end."""
+    """Has ``callback('process_stopping', shutdown_reason=...)`` called at the end
+    of the process, after its last request. Returns the callback."""
     shutdown_callbacks.append(callback)
     return callback
 
 
 def subscribe_signals(callback):
     """Has ``callback('process_signal', signame=..., signum=...)`` called for
-    SIGHUP and SIGUSR2, in the main thread."""
+    SIGHUP and SIGUSR2, in the main thread. Returns the callback."""
     signal_callbacks.append(callback)
     return callback
 
 
 def request_data():
-    """The dict that belongs to the calling thread's request."""
-    return _native.request_data()
+    """The dict that belongs to the calling thread's request, for whatever shall
+    last as long. RuntimeError outside of a request."""
+    return _worker.request_data()
 
 
 class _ActiveRequests(object):
@@ -57,58 +68,71 @@ class _ActiveRequests(object):
     made when somebody looks."""
 
     def __getitem__(self, request_id):
-        return _native.active_requests()[request_id]
+        return _worker.active_requests()[request_id]
 
     def __contains__(self, request_id):
-        return request_id in _native.active_requests()
+        return request_id in _worker.active_requests()
 
     def __iter__(self):
-        return iter(_native.active_requests())
+        return iter(_worker.active_requests())
 
     def __len__(self):
-        return len(_native.active_requests())
+        return len(_worker.active_requests())
 
     def __repr__(self):
-        return repr(_native.active_requests())
+        return repr(_worker.active_requests())
 
     def get(self, request_id, default=None):
-        return _native.active_requests().get(request_id, default)
+        return _worker.active_requests().get(request_id, default)
 
     def keys(self):
-        return _native.active_requests().keys()
+        return _worker.active_requests().keys()
 
     def values(self):
-        return _native.active_requests().values()
+        return _worker.active_requests().values()
 
     def items(self):
-        return _native.active_requests().items()
+        return _worker.active_requests().items()
 
 
 active_requests = _ActiveRequests()
 
 
 def start_recording_metrics():
-    """Accepted; nothing is recorded."""
+    """Begins to count and to time this process's requests, for
+    ``request_metrics`` and ``process_metrics``. A second call does nothing."""
+    from mod_wsgi import _metrics
+    _metrics.start()
 
 
 def request_metrics():
-    """None: nothing is recorded."""
+    """What this process has served since the last call, as a dict; None before
+    ``start_recording_metrics``."""
+    from mod_wsgi import _metrics
+    return _metrics.requests()
 
 
 def process_metrics():
-    """None: nothing is recorded."""
+    """Time, memory and requests of this process since the recording began, as a
+    dict; None before ``start_recording_metrics``."""
+    from mod_wsgi import _metrics
+    return _metrics.process()
 
 
 def server_metrics():
-    """None: nothing is recorded."""
+    """None: httpd's scoreboard is not visible from a daemon process. The page of
+    the handler ``wsgi-status`` and mod_status show it."""
+
+
+def _log_handler():
+    # Most daemons never log through it: logging is imported for those that do.
+    from mod_wsgi._logging import LogHandler
+    return globals().setdefault("LogHandler", LogHandler)
 
 
 def __getattr__(name):
-    # Most daemons never log through it: logging is imported for those that do.
     if name == "LogHandler":
-        from mod_wsgi._logging import LogHandler
-        globals()[name] = LogHandler
-        return LogHandler
+        return _log_handler()
     raise AttributeError("module 'mod_wsgi' has no attribute %r" % name)
 
 
@@ -117,20 +141,24 @@ class _NoWorker(object):
         raise RuntimeError("no active request for thread")
 
 
-_native = _NoWorker()
+# What the worker of this process does for the functions above: ``log(level, bytes)``,
+# ``request_data()``, ``active_requests()``, ``running()`` and ``observe()``.
+_worker = _NoWorker()
 
 
-def _configure(native, start):
+def _configure(worker, start):
     """Fills in what the supervisor said, and provides the module ``apache``."""
-    global _native, version, process_group, application_group
+    global _worker, version, process_group, application_group
     global maximum_processes, threads_per_process
-    _native = native
+    _worker = worker
     version = start["version"]
     process_group = start["process_group"]
     application_group = start["application_group"]
     maximum_processes = start["processes"]
     threads_per_process = start["threads"]
-    apache = type(sys)("apache", "What applications can know of Apache httpd.")
+    if sys.version_info < (3, 7):
+        _log_handler()  # nobody calls the __getattr__ of a module
+    apache = type(sys)("apache", "What a WSGI application can know of Apache httpd.")
     apache.version = start["apache_version"]
     apache.description = "Apache/%d.%d.%d" % start["apache_version"]
     apache.build_date = ""

@@ -2,10 +2,14 @@
 
 import io
 
+_INTEGERS = (int, type(1 << 64))  # Python 2 has two kinds
+
 
 class FileWrapper(object):
     """Iterates over a file in blocks. Returned by the application as it is, it
     lets httpd send a regular file by itself."""
+
+    __module__ = "mod_wsgi"
 
     def __init__(self, filelike, blksize=8192):
         self.filelike = filelike
@@ -35,11 +39,13 @@ class FileWrapper(object):
             binary = getattr(filelike, "buffer", filelike)  # what a text file decodes
             if not isinstance(getattr(binary, "raw", binary), io.FileIO):
                 return None
+        elif "U" in str(getattr(filelike, "mode", "")):
+            return None  # Python 2 translates line ends
         try:
             descriptor, offset = filelike.fileno(), filelike.tell()
         except Exception:  # whatever a file-like object may raise: it is iterated
             return None
-        if type(descriptor) is not int or type(offset) is not int or descriptor < 0:
+        if type(descriptor) not in _INTEGERS or type(offset) not in _INTEGERS or descriptor < 0:
             return None
         # Where a text file was read from, its "offset" may hold the decoder's state, too.
         return (descriptor, offset) if 0 <= offset < 1 << 62 else None

@@ -3,6 +3,7 @@
 import logging
 
 import mod_wsgi
+from mod_wsgi import _script
 
 _LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
@@ -11,14 +12,16 @@ class LogHandler(logging.Handler):
     """Writes to httpd's error log at the level of the record: to the log of the
     request that the thread runs, else to that of the process group."""
 
+    __module__ = "mod_wsgi"
+
     def emit(self, record):
         try:
-            text = self.format(record).encode("utf-8", "replace")
+            text = _script.encode(self.format(record))
             for least, level in _LEVELS:
                 if record.levelno >= least:
                     break
             else:
                 level = 7
-            mod_wsgi._native.log(level, text)
+            mod_wsgi._worker.log(level, text)
         except Exception:  # as logging wants it: a message must not break its sender
             self.handleError(record)

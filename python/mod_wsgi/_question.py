@@ -147,6 +147,4 @@ def _hidden(message, names, arguments):
 
 
 def _log(level, message):
-    if not isinstance(message, bytes):
-        message = message.encode("utf-8", "backslashreplace")
-    mod_wsgi._native.log(level, message)
+    mod_wsgi._worker.log(level, _script.encode(message))

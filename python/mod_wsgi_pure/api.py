@@ -1,132 +1,85 @@
-"""The modules ``mod_wsgi`` and ``apache``: what applications can know of their
-server and tell it."""
+"""What the package ``mod_wsgi``, which both workers share, needs of this one."""
 
-import logging
-import os
-import sys
 import threading
+import time
 
-from mod_wsgi_pure import log, question, records
+import mod_wsgi
+from mod_wsgi import _script
+from mod_wsgi_pure import log
 
 _current = threading.local()
 
 
-class FileWrapper(object):
-    """``wsgi.file_wrapper``: iterates over a file in blocks. Returned by the
-    application as it is, it lets httpd send a regular file by itself."""
+class Running(object):
+    """A request that runs."""
 
-    def __init__(self, filelike, blksize=8192):
-        self.filelike, self.blksize = filelike, blksize
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        block = self.filelike.read(self.blksize)
-        if block:
-            return block
-        raise StopIteration
-
-    next = __next__
-
-    def close(self):
-        close = getattr(self.filelike, "close", None)
-        if close is not None:
-            close()
+    def __init__(self, request_id, thread):
+        self.request_id, self.thread = request_id, thread
+        self.data, self.began = {}, time.time()
 
 
-class LogHandler(logging.Handler):
-    """Writes to httpd's error log at the level of the record: to the log of the
-    request that the thread runs, else to that of the process group."""
-
-    levels = ((logging.CRITICAL, records.CRITICAL), (logging.ERROR, records.ERROR),
-              (logging.WARNING, records.WARNING), (logging.INFO, records.INFO))
-
-    def emit(self, record):
-        try:
-            text = self.format(record)
-            found = [level for least, level in self.levels if record.levelno >= least]
-            log.write(found[0] if found else records.DEBUG, text)
-        except Exception:  # as logging wants it: a message must not break its sender
-            self.handleError(record)
+# By the index of the worker thread.
+_running = {}
+_is_observed = False
 
 
-class RequestTimeout(BaseException):
-    """Raised in the application when a request exceeds its time limit; no
-    subclass of Exception, so that a general handler does not swallow it."""
+class _Worker(object):
+    """The functions by which ``mod_wsgi`` knows its worker."""
+
+    @staticmethod
+    def log(level, data):
+        log.write(level, data)
+
+    @staticmethod
+    def request_data():
+        request = getattr(_current, "request", None)
+        if request is None:
+            raise RuntimeError("no active request for thread")
+        return request.data
+
+    @staticmethod
+    def active_requests():
+        return dict((request.request_id, request.data) for request in list(_running.values()))
+
+    @staticmethod
+    def running():
+        now = time.time()
+        return dict((number, max(0.0, now - request.began))
+                    for number, request in list(_running.items()))
+
+    @staticmethod
+    def observe():
+        global _is_observed
+        _is_observed = True
 
 
-event_callbacks, shutdown_callbacks, signal_callbacks = [], [], []
-# The dicts of ``request_data`` by request identifier.
-active_requests = {}
+def begin_request(request_id, thread):
+    """Notes that the calling thread, number ``thread``, runs a request."""
+    _current.request = _running[thread] = Running(request_id, thread)
 
 
-def subscribe_events(callback):
-    """Accepted; this worker has no events of requests."""
-    event_callbacks.append(callback)
-    return callback
+def end_request():
+    request, _current.request = _current.request, None
+    _running.pop(request.thread, None)
 
 
-def subscribe_shutdown(callback):
-    """Has ``callback('process_stopping', shutdown_reason=...)`` called at the end."""
-    shutdown_callbacks.append(callback)
-    return callback
+def is_observed():
+    """Whether somebody wants to know of requests."""
+    return _is_observed or mod_wsgi.event_callbacks
 
 
-def subscribe_signals(callback):
-    """Has ``callback('process_signal', signame=..., signum=...)`` called for
-    SIGHUP and SIGUSR2, in the main thread."""
-    signal_callbacks.append(callback)
-    return callback
-
-
-def request_data():
-    """The dict that belongs to the calling thread's request."""
-    data = getattr(_current, "data", None)
-    if data is None:
-        raise RuntimeError("no active request for thread")
-    return data
-
-
-def start_recording_metrics():
-    """Accepted; nothing is recorded."""
-
-
-def request_metrics():
-    """None: nothing is recorded."""
-
-
-def process_metrics():
-    """None: nothing is recorded."""
-
-
-def server_metrics():
-    """None: nothing is recorded."""
-
-
-_PUBLIC = [
-    FileWrapper, LogHandler, RequestTimeout, subscribe_events, subscribe_shutdown,
-    subscribe_signals, request_data, start_recording_metrics, request_metrics, process_metrics,
-    server_metrics]
-
-
-def begin_request(request_id):
-    """Gives the calling thread's request a dict."""
-    _current.data = active_requests[request_id] = {}
-
-
-def end_request(request_id):
-    _current.data = None
-    active_requests.pop(request_id, None)
+def announce(name, *arguments):
+    """Tells those who listen of an event, by a function of ``mod_wsgi._events``."""
+    from mod_wsgi import _events
+    return getattr(_events, name)(*arguments)
 
 
 def notify(callback, name, **event):
     """Calls a subscriber, whose failure is its own."""
     try:
         callback(name, **event)
-    except BaseException:
-        log.exception(records.ERROR, "MWR3034: exception in the callback %r for %s"
-                      % (callback, name))
+    except BaseException as error:
+        _script.report("MWR3034: exception in the callback %r for %s" % (callback, name), error)
 
 
 def version(text):
@@ -137,38 +90,7 @@ def version(text):
 
 
 def publish(start):
-    """Makes the modules importable; ``start`` is what the supervisor said."""
-    module = type(sys)("mod_wsgi", "What applications can know of their server and tell it.")
-    for item in _PUBLIC:
-        item.__module__ = "mod_wsgi"
-        setattr(module, item.__name__, item)
-    module.__all__ = sorted([item.__name__ for item in _PUBLIC] + [
-        "active_requests", "application_group", "maximum_processes", "process_group",
-        "threads_per_process", "version"])
-    module.event_callbacks = event_callbacks
-    module.shutdown_callbacks = shutdown_callbacks
-    module.signal_callbacks = signal_callbacks
-    module.active_requests = active_requests
-    module.version = version(start["version"])
-    module.process_group = start["process_group"]
-    module.application_group = start["application_group"]
-    module.maximum_processes = start["processes"]
-    module.threads_per_process = start["threads"]
-    # Named by the script that asks access scripts.
-    module._native, module._script = question.Native, question.Script
-    sys.modules["mod_wsgi"] = module
-    apache = type(sys)("apache", "What applications can know of Apache httpd.")
-    apache.version = version(start["apache_version"])
-    apache.description = "Apache/%d.%d.%d" % apache.version
-    apache.build_date = ""
-    apache.mpm_name = start["mpm_name"]
-    apache.maximum_processes = start["mpm_processes"]
-    apache.threads_per_process = start["mpm_threads"]
-    sys.modules["apache"] = apache
-
-
-def extend_path():
-    """Makes the submodules of the package of this name on PyPI importable."""
-    sys.modules["mod_wsgi"].__path__ = [
-        other for other in (os.path.join(directory, "mod_wsgi") for directory in sys.path)
-        if os.path.isfile(os.path.join(other, "__init__.py"))]
+    """Makes the modules what the supervisor said."""
+    mod_wsgi._configure(_Worker, dict(
+        start, version=version(start["version"]),
+        apache_version=version(start["apache_version"])))

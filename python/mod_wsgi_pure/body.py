@@ -11,6 +11,8 @@ from mod_wsgi_pure.inbox import Inbox, Lost, malformed
 
 # Bytes that httpd may send beyond those that the application waits for.
 _WINDOW = 256 << 10
+# Bytes of body that may come ahead of what tells that the client is gone.
+_FORESEEN = 128 << 10
 _ALL = (1 << 64) - 1
 _CANCELLED = 499
 
@@ -56,6 +58,10 @@ class Body(object):
             self._more(_ALL if size < 0 else self.consumed + size)
         return self._take(len(self.ahead) if size < 0 else size)
 
+    def is_empty(self):
+        """True once all of the body has been handed out."""
+        return self.ended and not self.ahead
+
     def line(self, limit):
         """The next line, or what is left; at most ``limit`` bytes if not negative."""
         self._check()
@@ -70,17 +76,28 @@ class Body(object):
 
     def poll(self):
         """Looks, without waiting, whether the client or the channel is gone."""
-        if self.fault is None and self.record == 0:
+        if self.fault is None:
             try:
-                # What is behind a body that nobody reads shows itself later.
-                if len(self.inbox.data) < 4096:
-                    self._fill_at_once()
-                first = self.inbox.peek()
-                if first is not None and first[0] is records.CANCEL:
-                    self._next(*first)
+                while len(self.inbox.data) < _FORESEEN and self._fill_at_once():
+                    pass
+                self._foresee()
             except (Lost, Fault) as error:
                 self._fail(error)
         return self.fault is not None and self.fault.is_end
+
+    def _foresee(self):
+        """Finds the end behind the body that nobody has read yet."""
+        at, data = self.record, self.inbox.data
+        while len(data) >= at + codec.HEAD.size:
+            record, length, _ = self.inbox.peek(at)
+            at += codec.HEAD.size + length
+            if record is records.CANCEL:
+                raise Fault(_CANCELLED, "the client has closed the connection")
+            if record is records.BODY_END and len(data) >= at and not self.ended:
+                if _status(data[at - length:at]) == _CANCELLED:
+                    raise Fault(_CANCELLED, "the client has closed the connection")
+            elif self.ended or record is not records.BODY:
+                raise malformed("%s at the wrong time" % record.name)
 
     def _check(self):
         if self.fault is not None:
@@ -135,10 +152,7 @@ class Body(object):
             self.inbox.skip(codec.HEAD.size)
             self.record = length
         elif record is records.BODY_END and not self.ended:
-            try:
-                status = record.read(self.inbox.payload(length))["status"]
-            except codec.Malformed as error:
-                raise malformed(error)
+            status = _status(self.inbox.payload(length))
             if status == _CANCELLED:
                 raise Fault(_CANCELLED, "the client has closed the connection")
             if status:
@@ -164,6 +178,14 @@ class Body(object):
         if need > self.demanded:
             self.demanded = need
             self.reply.demand(need, max(need, received + _WINDOW))
+
+
+def _status(payload):
+    """The status in a BODY_END."""
+    try:
+        return records.BODY_END.read(bytes(payload))["status"]
+    except codec.Malformed as error:
+        raise malformed(error)
 
 
 class Input(object):
@@ -208,7 +230,10 @@ class Input(object):
         with body.lock:
             self._exchange.check("wsgi.input")
             try:
-                return getattr(body, method)(size)
+                if self._exchange.measures is None or body.is_empty():
+                    return getattr(body, method)(size)
+                with self._exchange.measures.reading():
+                    return getattr(body, method)(size)
             except Fault as fault:
                 why = str(fault)
         raise IOError(why)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import mod_wsgi
 from mod_wsgi_pure import (
     api, codec, log, native, records, script, signals, sockets, streams, title)
 from mod_wsgi_pure.link import Broken, Link
@@ -178,7 +179,7 @@ def _set_path(home, python_path):
     added = [path for path in sys.path if path not in before or path in python_path]
     rest = [path for path in sys.path if path not in added]
     sys.path[:] = ([home] if home else []) + added + rest
-    api.extend_path()
+    mod_wsgi._extend_path()
 
 
 def _set_locale(name):
@@ -200,7 +201,7 @@ def _set_stack_size(size):
 
 def _stop(reason):
     """Ends the process as Python does, but for threads that serve no more."""
-    for callback in list(api.shutdown_callbacks):
+    for callback in list(mod_wsgi.shutdown_callbacks):
         api.notify(callback, "process_stopping", shutdown_reason=reason)
     try:
         threading._shutdown()

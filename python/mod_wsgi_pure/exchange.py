@@ -4,10 +4,13 @@
 others until END.
 """
 
+import sys
 import time
 
+import mod_wsgi
 from mod_wsgi_pure import api, codec, log, native, records, response, script, streams
 from mod_wsgi_pure.body import Input
+from mod_wsgi_pure.measures import Measures
 from mod_wsgi_pure.reply import Gone, NotStarted
 
 
@@ -18,6 +21,8 @@ class Exchange(object):
         path = request["handler_script"] or request["script"]
         self._path, self._script = path, native.path(path)
         self._ended = False
+        # What the request costs, if somebody wants to know.
+        self.measures = None
         # HTTP status of a failure that was logged.
         self._failure = None
 
@@ -28,7 +33,7 @@ class Exchange(object):
         environ = self._environ(began)
         is_head = environ.get("REQUEST_METHOD") == "HEAD"
         request_id = environ.get("mod_wsgi.request_id")
-        api.begin_request(request_id)
+        api.begin_request(request_id, environ["mod_wsgi.thread_id"] - 1)
         self._limit.begin(request_id)
         try:
             try:
@@ -37,7 +42,8 @@ class Exchange(object):
                 self._limit.end()
         except BaseException:
             self._report()
-        api.end_request(request_id)
+        self._announce_end()
+        api.end_request()
         streams.end_lines()
         self._errors.flush()
         log.set_destination(None)
@@ -61,6 +67,13 @@ class Exchange(object):
 
     def send(self, piece, gather=False):
         """Sends a piece of the body. Raises Gone if the client is."""
+        if self.measures is None:
+            self._send(piece, gather)
+        else:
+            with self.measures.writing():
+                self._send(piece, gather)
+
+    def _send(self, piece, gather):
         reply = self.channel.reply
         with reply.lock:
             if self._ended:
@@ -102,6 +115,9 @@ class Exchange(object):
             self._failure = 500
             return
         environ["mod_wsgi.application_start"] = time.time()
+        if api.is_observed():
+            self.measures = Measures()
+            application = api.announce("started", environ, application)
         result = application(environ, response.StartResponse(self))
         try:
             response.send(self, result)
@@ -141,7 +157,7 @@ class Exchange(object):
         status = 500
         try:
             raise
-        except api.RequestTimeout:
+        except mod_wsgi.RequestTimeout:
             status = 504
             message = "MWR3022: the request exceeded its time limit, application in %s"
         except SystemExit:
@@ -155,9 +171,20 @@ class Exchange(object):
         except BaseException:
             message = "MWR3020: exception in the application in %s"
         log.exception(records.ERROR, message % self._script)
+        if self.measures is not None:
+            api.announce("exception", sys.exc_info()[1])
         if fault is not None and fault.status is not None:
             status = fault.status
         self._failure = status
+
+    def _announce_end(self):
+        if self.measures is None:
+            return
+        try:
+            api.announce("finished", self._failure, self.measures.describe(
+                self.channel.body.consumed, self.channel.reply.output))
+        except BaseException:
+            log.exception(records.ERROR, "MWR3111: an event of the request could not be announced")
 
     def _conclude(self, began, cpu_began, is_head):
         """Ends the request on the wire."""

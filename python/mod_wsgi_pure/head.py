@@ -7,11 +7,11 @@ from mod_wsgi_pure import native, records
 # Fields that belong to httpd's connection, not to the application.
 _HOP_BY_HOP = frozenset([
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te",
-    b"trailer", b"transfer-encoding", b"upgrade"])
+    b"proxy-connection", b"trailer", b"transfer-encoding", b"upgrade"])
 _STATUS = re.compile(b"[1-9][0-9][0-9](?: (.*))?\\Z", re.DOTALL)
 _CONTROL = re.compile(b"[\0-\x1f\x7f]")
-_NO_NAME = re.compile(b"[\0-\x20\x7f:]")
-_NO_VALUE = re.compile(b"[\r\n\0]")
+_NAME = re.compile(b"[A-Za-z0-9!#$%&'*+.^_`|~-]+\\Z")
+_NO_VALUE = re.compile(b"[\0-\x08\x0a-\x1f\x7f]")
 
 
 class Head(object):
@@ -26,6 +26,17 @@ class Head(object):
         self.dropped = []
         self.headers = []
         self.status, self.reason = _status(status)
+        self._read(headers)
+
+    @classmethod
+    def hints(cls, headers):
+        """Early hints: an interim response."""
+        self = cls("200", [])
+        self.status = 103
+        self._read(headers)
+        return self
+
+    def _read(self, headers):
         if not isinstance(headers, list):
             raise TypeError("expected list object for headers, value of type %s found"
                             % type(headers).__name__)
@@ -73,6 +84,9 @@ def _status(status):
         raise ValueError("status line %r does not start with a status of three digits, which "
                          "a space follows" % (status,))
     reason = match.group(1) or b""
+    if line < b"2":
+        raise ValueError("status line %r is an interim response; environ['wsgi.early_hints'] "
+                         "sends early hints, and httpd sends 100 by itself" % (status,))
     if _CONTROL.search(reason):
         raise ValueError("status line %r contains control characters" % (status,))
     if len(reason) > records.MAX_REASON:
@@ -89,12 +103,11 @@ def _field(item):
     name, value = _bytes("header name", item[0]), _bytes("header value", item[1])
     if not 0 < len(name) <= records.MAX_HEADER_NAME:
         raise ValueError("header name is empty or too long")
-    if _NO_NAME.search(name):
-        raise ValueError("header name %r contains a space, a colon or a control character"
+    if not _NAME.match(name):
+        raise ValueError("header name %r has a character that no header name may have"
                          % (item[0],))
     if _NO_VALUE.search(value):
-        raise ValueError("value of header %r contains a carriage return, a line feed or a null"
-                         % (item[0],))
+        raise ValueError("value of header %r contains control characters" % (item[0],))
     if len(value) > records.MAX_HEADER_VALUE:
         raise ValueError("value of header %r exceeds %d bytes"
                          % (item[0], records.MAX_HEADER_VALUE))

@@ -39,13 +39,14 @@ class Inbox(object):
         del self.data[:count]
         return taken
 
-    def peek(self):
-        """The first record's kind, length and flags, or None: its head has not come."""
-        size = codec.HEAD.size
-        if len(self.data) < size:
+    def peek(self, at=0):
+        """Kind, length and flags of the record at an offset, or None: its head has
+        not come."""
+        end = at + codec.HEAD.size
+        if len(self.data) < end:
             return None
         try:
-            return records.head(bytes(self.data[:size]))
+            return records.head(bytes(self.data[at:end]))
         except codec.Malformed as error:
             raise malformed(error)
 

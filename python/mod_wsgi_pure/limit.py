@@ -8,7 +8,8 @@ import threading
 import time
 import traceback
 
-from mod_wsgi_pure import api, log, native, records
+import mod_wsgi
+from mod_wsgi_pure import log, native, records
 
 try:
     from __pypy__.thread import _raise_in_thread
@@ -40,7 +41,7 @@ def _take_back(ident):
         end = time.time() + _ARRIVAL
         while time.time() < end:
             pass
-    except api.RequestTimeout:
+    except mod_wsgi.RequestTimeout:
         pass
 
 
@@ -82,7 +83,7 @@ class Limit(object):
                 return
             if raises:
                 self._interrupted = True
-                _raise(self._ident, api.RequestTimeout)
+                _raise(self._ident, mod_wsgi.RequestTimeout)
         stack = self._stack()
         log.write(records.WARNING, "MWR3050: request %s of worker thread %d has run for %.1f s, "
                   "longer than request-timeout, and %s; it is at\n%s" % (

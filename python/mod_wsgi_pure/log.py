@@ -24,6 +24,11 @@ def set_destination(exchange):
     _current.exchange = exchange
 
 
+def destination():
+    """The exchange of the request that the calling thread runs, or None."""
+    return getattr(_current, "exchange", None)
+
+
 def write(level, message, exchange=None):
     """Logs one or more lines, text or bytes."""
     data = native.encode(message)
@@ -31,7 +36,7 @@ def write(level, message, exchange=None):
         data = data[:-1]
     if link is None or link.is_forked():
         return _write_raw(data)
-    exchange = exchange or getattr(_current, "exchange", None)
+    exchange = exchange or destination()
     if exchange is not None and exchange.log(level, data):
         return
     if not link.log(level, data):

@@ -57,6 +57,16 @@ class Reply(object):
             self._queue.append((self.head.record(), None))
             self.left, self.is_committed = self.head.content_length, True
 
+    def hints(self, head):
+        """Sends early hints; false if the response's own head was sent already."""
+        with self.lock:
+            if self.is_committed:
+                return False
+            if not self.is_gone:
+                self._queue.append((head.record(), None))
+                self._flush()
+            return True
+
     def data(self, piece, gather=False):
         """Sends a piece of the body, which is not empty; with ``gather`` it may
         wait for what follows. Raises as ``commit``."""

@@ -2,11 +2,11 @@
 application returns."""
 
 import fcntl
-import io
 import os
 import stat
 import time
 
+import mod_wsgi
 from mod_wsgi_pure import api, log, native, records
 from mod_wsgi_pure.head import Head
 from mod_wsgi_pure.reply import Gone
@@ -34,6 +34,8 @@ class StartResponse(object):
                           "response: they concern httpd's connection to the client, which httpd "
                           "manages" % ", ".join(head.dropped))
             if exchange.set_head(head):
+                if exchange.measures is not None:
+                    api.announce("response_started", status, headers, exc_info)
                 return self._write
             if exc_info is not None:
                 native.reraise(*exc_info)
@@ -68,12 +70,14 @@ def _send_together(exchange, pieces):
     """Sends what is there already: as nothing happens between the pieces, they leave
     in few records."""
     gathered, size = [], 0
+    # Who listens is told how many pieces there are.
+    enough = _GATHERED if exchange.measures is None else 1
     try:
         for piece in pieces:
             _check_piece(piece)
             gathered.append(piece)
             size += len(piece)
-            if size >= _GATHERED:
+            if size >= enough:
                 data, gathered, size = b"".join(gathered), [], 0
                 exchange.send(data, gather=True)
     finally:
@@ -102,7 +106,7 @@ def _check_piece(piece):
 
 def _send_file(exchange, result):
     """Has httpd send a regular file by itself; false if it has to be iterated."""
-    plain = plain_file(result.filelike) if type(result) is api.FileWrapper else None
+    plain = result.plain_file() if type(result) is mod_wsgi.FileWrapper else None
     if plain is None or exchange.channel.reply.is_committed:
         return False
     descriptor, offset = plain
@@ -119,21 +123,3 @@ def _send_file(exchange, result):
         return True
     finally:
         os.close(descriptor)
-
-
-def plain_file(filelike):
-    """Descriptor and offset, if ``read`` gives the file's bytes as they are; a
-    decompressing or decoding file has a descriptor, too."""
-    if isinstance(filelike, io.IOBase):
-        if not isinstance(getattr(filelike, "raw", filelike), io.FileIO):
-            return None
-    elif "U" in str(getattr(filelike, "mode", "")):
-        return None  # Python 2 translates line ends
-    try:
-        descriptor, offset = filelike.fileno(), filelike.tell()
-    except Exception:  # whatever a file-like object may raise: it is iterated
-        return None
-    numbers = (int,) if not native.PYTHON_2 else (int, type(1 << 64))
-    if type(descriptor) in numbers and type(offset) in numbers and min(descriptor, offset) >= 0:
-        return descriptor, offset
-    return None

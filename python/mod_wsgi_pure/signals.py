@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 
+import mod_wsgi
 from mod_wsgi_pure import api, log, records, sockets
 
 try:
@@ -55,7 +56,7 @@ def install(recycle):
         elif number in _RECYCLE:
             recycle(_RECYCLE[number])
         else:
-            for callback in list(api.signal_callbacks):
+            for callback in list(mod_wsgi.signal_callbacks):
                 api.notify(callback, "process_signal", signame=_EVENTS[number],
                            signum=int(number))
 

@@ -7,7 +7,8 @@ import socket
 import sys
 import threading
 
-from mod_wsgi_pure import api, log, records
+import mod_wsgi
+from mod_wsgi_pure import api, beyond, log, records
 from mod_wsgi_pure.body import Body
 from mod_wsgi_pure.exchange import Exchange
 from mod_wsgi_pure.inbox import Lost
@@ -56,7 +57,9 @@ class Worker(object):
             "wsgi.multiprocess": start["multiprocess"],
             "wsgi.run_once": start["run_once"],
             "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": api.FileWrapper,
+            "wsgi.file_wrapper": mod_wsgi.FileWrapper,
+            "wsgi.early_hints": beyond.early_hints,
+            "mod_wsgi.client_connected": beyond.client_connected,
             "mod_wsgi.version": api.version(start["version"]),
             "apache.version": api.version(start["apache_version"]),
             "mod_wsgi.process_group": start["process_group"],

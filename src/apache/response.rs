@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use super::request::Request;
 use super::sys;
+use super::table::Table;
 
 impl<'r> Request<'r> {
     pub(crate) fn set_status(self, status: u16, line: Option<&'r CStr>) {
@@ -11,6 +12,18 @@ impl<'r> Request<'r> {
         unsafe {
             (*self.raw()).status = c_int::from(status);
             (*self.raw()).status_line = line.map_or(std::ptr::null(), CStr::as_ptr);
+        }
+    }
+
+    /// Sends 103 Early Hints with these fields, ahead of the response: at once, and not
+    /// to a client of HTTP/1.0, nor from within another response (a subrequest).
+    pub(crate) fn send_early_hints(self, fields: Table<'r>) {
+        // SAFETY: request and table are alive; the line is static.
+        unsafe {
+            if (*self.raw()).main.is_null() {
+                let line = c"103 Early Hints".as_ptr();
+                sys::wsgi_send_interim_response(self.raw(), 103, line, fields.raw());
+            }
         }
     }
 

@@ -23,6 +23,18 @@ impl<'r> Table<'r> {
         Self { raw, pool, lifetime: PhantomData }
     }
 
+    /// A table without entries.
+    pub(crate) fn empty(pool: Pool<'r>) -> Self {
+        // SAFETY: the pool is alive during 'r; APR aborts when memory is out.
+        let raw = unsafe { sys::apr_table_make(pool.raw(), 4) };
+        let raw = NonNull::new(raw).unwrap_or_else(|| std::process::abort());
+        Self { raw, pool, lifetime: PhantomData }
+    }
+
+    pub(super) fn raw(self) -> *mut sys::apr_table_t {
+        self.raw.as_ptr()
+    }
+
     /// The first value of a name, which is compared without regard to case.
     pub(crate) fn find(self, name: &CStr) -> Option<&'r CStr> {
         // SAFETY: the table and the strings in it are alive during 'r.

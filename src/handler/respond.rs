@@ -14,6 +14,10 @@ use crate::apache::Status;
 use crate::apache::brigade::Then;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
+use crate::apache::table::Table;
+
+/// Status of a head that the response's own follows.
+const EARLY_HINTS: u16 = 103;
 
 /// What takes the place of the application's response.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +63,11 @@ impl<'r> Response<'r> {
             return Err(Problem::Malformed("a second HEAD".into()));
         }
         let mut head = HeadReader::new(payload)?;
-        self.headed = true;
         let status = head.status;
+        if status == EARLY_HINTS {
+            return self.early_hints(head);
+        }
+        self.headed = true;
         if status < 200 {
             return Err(Problem::Malformed(format!("status {status}")));
         }
@@ -90,16 +97,20 @@ impl<'r> Response<'r> {
         Ok(())
     }
 
+    /// Sends an interim response on to the client.
+    fn early_hints(&self, mut head: HeadReader<'_>) -> Result<(), Problem> {
+        let hints = Table::empty(self.request.pool());
+        while let Some((name, value)) = head.header()? {
+            if may_pass(name, value)? && !name.eq_ignore_ascii_case(b"Content-Length") {
+                hints.add_copy(name, value);
+            }
+        }
+        self.request.send_early_hints(hints);
+        Ok(())
+    }
+
     fn field(&self, name: &[u8], value: &[u8]) -> Result<(), Problem> {
-        if !fields::is_token(name) {
-            let name = name.escape_ascii();
-            return Err(Problem::Malformed(format!("header name '{name}'")));
-        }
-        if !fields::is_field_value(value) {
-            let name = name.escape_ascii();
-            return Err(Problem::Malformed(format!("control characters in header {name}")));
-        }
-        if fields::is_hop_by_hop(name) {
+        if !may_pass(name, value)? {
             return Ok(());
         }
         let request = self.request;
@@ -227,4 +238,20 @@ impl<'r> Response<'r> {
         }
         Status::http(status)
     }
+}
+
+/// Whether a field is the application's to set.
+///
+/// # Errors
+/// It is none that HTTP permits.
+fn may_pass(name: &[u8], value: &[u8]) -> Result<bool, Problem> {
+    if !fields::is_token(name) {
+        let name = name.escape_ascii();
+        return Err(Problem::Malformed(format!("header name '{name}'")));
+    }
+    if !fields::is_field_value(value) {
+        let name = name.escape_ascii();
+        return Err(Problem::Malformed(format!("control characters in header {name}")));
+    }
+    Ok(!fields::is_hop_by_hop(name))
 }

@@ -5,8 +5,9 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use wsgi_proto::channel::{BodyEnd, Demand, Kind};
+use wsgi_proto::channel::{BodyEnd, Demand, Kind, READ_AHEAD};
 use wsgi_proto::codec::HEAD_LEN;
+use wsgi_proto::deframe;
 use wsgi_sys::socket;
 
 use crate::inbox::{Inbox, Lost, length};
@@ -17,6 +18,10 @@ const WINDOW: u64 = 1024 * 1024;
 
 /// Least room for which bytes are received where they belong, past the inbox.
 const DIRECT: usize = 8 * 1024;
+
+/// Bytes of body that may come ahead of what tells that the client is gone: what the
+/// child sends unasked, and as much again.
+const FORESEEN: usize = 2 * READ_AHEAD;
 
 /// Why no more of the body can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,29 +176,38 @@ impl Body {
 
     /// Looks, without waiting, whether the client or the channel is gone.
     pub(crate) fn poll(&mut self, socket: BorrowedFd<'_>) -> Option<Fault> {
-        // A BODY record at the front hides what is behind it: nothing is lost by
-        // looking later, as the next send fails if the channel is gone.
-        if self.fault.is_none() && self.inbox.available().len() < 4096 {
+        while self.fault.is_none() && self.inbox.available().len() < FORESEEN {
             match self.inbox.fill(socket, false) {
                 Ok(()) => {}
-                Err(lost) if lost.is_nothing_yet() => {}
+                Err(lost) if lost.is_nothing_yet() => break,
                 Err(_) => self.fault = Some(Fault::Lost),
             }
         }
-        if self.record == 0 && self.fault.is_none() {
-            match self.inbox.head() {
-                Ok(Some((Kind::BodyEnd, _))) if self.ended => {
-                    self.fault = Some(Fault::Lost);
-                }
-                Ok(Some((Kind::Cancel, _))) => {
-                    self.inbox.consume(HEAD_LEN);
-                    self.fault = Some(Fault::Cancelled);
-                }
-                Ok(_) => {}
-                Err(_) => self.fault = Some(Fault::Lost),
-            }
+        if self.fault.is_none() {
+            self.fault = self.foresee();
         }
         self.fault.filter(|fault| !matches!(fault, Fault::Status(_)))
+    }
+
+    /// The end that is behind the body which nobody has read yet.
+    fn foresee(&self) -> Option<Fault> {
+        let mut rest = self.inbox.available().get(self.record..)?;
+        loop {
+            let (kind, head) = match deframe::head(rest) {
+                Ok(found) => found?,
+                Err(_) => return Some(Fault::Lost),
+            };
+            let payload = rest.get(HEAD_LEN..HEAD_LEN + length(head));
+            match kind {
+                Kind::Cancel => return Some(Fault::Cancelled),
+                Kind::BodyEnd if BodyEnd::read(payload?).is_ok_and(|end| end.status == 499) => {
+                    return Some(Fault::Cancelled);
+                }
+                Kind::Body | Kind::BodyEnd if !self.ended => {}
+                _ => return Some(Fault::Lost),
+            }
+            rest = rest.get(HEAD_LEN + length(head)..)?;
+        }
     }
 
     fn fail(&mut self, fault: Fault) -> Fault {

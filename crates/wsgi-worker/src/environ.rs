@@ -41,6 +41,9 @@ impl Environ {
         constants.set_item("wsgi.run_once", start.run_once)?;
         constants.set_item("wsgi.input_terminated", true)?;
         constants.set_item("wsgi.file_wrapper", py.import("mod_wsgi")?.getattr("FileWrapper")?)?;
+        let worker = py.import("_mod_wsgi_worker")?;
+        constants.set_item("wsgi.early_hints", worker.getattr("early_hints")?)?;
+        constants.set_item("mod_wsgi.client_connected", worker.getattr("client_connected")?)?;
         constants.set_item("mod_wsgi.version", control::version(&start.version))?;
         constants.set_item("apache.version", control::version(&start.apache_version))?;
         constants.set_item("mod_wsgi.process_group", &start.process_group)?;

@@ -90,6 +90,7 @@ impl Desk {
     ) -> Result<Conclusion, Lost> {
         let daemon_start = epoch_seconds();
         let began = Instant::now();
+        line.meter().attached();
         let serial = line.begin();
         log::set_destination(Some(Destination { line: Arc::clone(line), serial }));
         let last = CPU.take();
@@ -112,7 +113,7 @@ impl Desk {
         });
         let (failure, is_head) = result
             .unwrap_or_else(|error| (Some(exchange.report(py, &script_name(), &error)), false));
-        events::finished(py, line, serial);
+        events::finished(py, line, serial, failure);
         thread::set_idle(py, seat);
         errors::end_lines(py);
         self.end_errors(py);
@@ -180,7 +181,7 @@ impl Exchange<'_> {
             return Ok(Some(500));
         };
         environ.set_item(intern!(py, "mod_wsgi.application_start"), epoch_seconds())?;
-        let application = events::started(environ, application)?;
+        let application = events::started(self.line, environ, application)?;
         let start_response = StartResponse { line: Arc::clone(self.line), serial: self.serial };
         let result = application.call1((environ, start_response))?;
         let failure = output::send(py, self.line, &result)

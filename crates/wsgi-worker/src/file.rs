@@ -27,7 +27,8 @@ pub(crate) fn send(py: Python<'_>, line: &Line, result: &Bound<'_, PyAny>) -> Py
     let Some((descriptor, offset)) = plain else {
         return Ok(false);
     };
-    let sent = py.detach(|| {
+    let _writing = line.meter().writing();
+    let sent = line.meter().detach(py, || {
         let Some(file) = duplicate(descriptor) else {
             return Ok(false);
         };

@@ -36,6 +36,21 @@ impl Head {
     pub(crate) fn new(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut head = Self::default();
         head.read_status(status)?;
+        head.read_fields(headers)?;
+        Ok(head)
+    }
+
+    /// Reads the argument of `wsgi.early_hints`.
+    ///
+    /// # Errors
+    /// As for [`Head::new`].
+    pub(crate) fn hints(headers: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut head = Self { status: 103, ..Self::default() };
+        head.read_fields(headers)?;
+        Ok(head)
+    }
+
+    fn read_fields(&mut self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
         let Ok(headers) = headers.cast::<PyList>() else {
             return Err(PyTypeError::new_err(format!(
                 "expected list object for headers, value of type {} found",
@@ -45,12 +60,12 @@ impl Head {
         if headers.len() > usize::from(MAX_HEADERS) {
             return Err(PyValueError::new_err(format!("more than {MAX_HEADERS} header fields")));
         }
-        head.text.reserve(512);
-        head.fields.reserve(headers.len());
+        self.text.reserve(512);
+        self.fields.reserve(headers.len());
         for item in headers.iter() {
-            head.read_field(&item)?;
+            self.read_field(&item)?;
         }
-        Ok(head)
+        Ok(())
     }
 
     /// True if the response has no body by its status.
@@ -121,7 +136,9 @@ impl Head {
         self.status =
             [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
         if self.status < 200 {
-            return refused("is an interim response, which httpd sends by itself");
+            return refused(
+                "is an interim response; environ[\"wsgi.early_hints\"] sends early hints, and httpd sends 100 by itself",
+            );
         }
         self.reason = reason.len();
         self.text.extend_from_slice(reason);

@@ -40,6 +40,7 @@ impl Input {
         if empty || wanted == 0 {
             return Ok(PyBytes::new(py, b""));
         }
+        let _reading = self.line.meter().reading();
         let announced = self.announced.unwrap_or(0).saturating_sub(consumed);
         let straight = announced.min(STRAIGHT).min(wanted as u64);
         let first = match usize::try_from(straight) {
@@ -64,6 +65,7 @@ impl Input {
     fn readline<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Bound<'py, PyBytes>> {
         self.line.check(self.serial, "wsgi.input")?;
         let limit = usize::try_from(size).unwrap_or(usize::MAX);
+        let _reading = self.line.meter().reading();
         let line = self.read_with(py, |body, socket, demand| match limit {
             0 => Ok(Vec::new()),
             _ => body.read_line(socket, limit, demand),

@@ -11,6 +11,7 @@
 //!
 //! *Runs in:* daemon.
 
+mod beyond;
 mod body;
 mod control;
 mod environ;
@@ -24,6 +25,7 @@ mod input;
 mod latin1;
 mod line;
 mod log;
+mod meter;
 mod output;
 mod reply;
 mod response;
@@ -39,6 +41,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _mod_wsgi_worker {
     #[pymodule_export]
+    use crate::beyond::{client_connected, early_hints};
+    #[pymodule_export]
     use crate::control::{
         accept_channels, connect, drain, ready, recycle, set_forked, wait_for_stop, wakeup,
     };
@@ -47,9 +51,11 @@ mod _mod_wsgi_worker {
     #[pymodule_export]
     use crate::log::log;
     #[pymodule_export]
+    use crate::meter::observe;
+    #[pymodule_export]
     use crate::script::preload;
     #[pymodule_export]
-    use crate::thread::{active_requests, request_data, work};
+    use crate::thread::{active_requests, request_data, running, work};
     #[pymodule_export]
     use crate::title::set_title;
 }

@@ -16,6 +16,7 @@ use wsgi_proto::channel::Demand;
 
 use crate::body::{Body, Fault};
 use crate::inbox::Lost;
+use crate::meter::Meter;
 use crate::reply::Reply;
 
 /// Sends a DEMAND.
@@ -31,6 +32,7 @@ pub(crate) struct Line {
     count: AtomicU64,
     body: Mutex<Body>,
     reply: Mutex<Reply>,
+    meter: Meter,
 }
 
 impl Line {
@@ -41,11 +43,17 @@ impl Line {
             count: AtomicU64::new(0),
             body: Mutex::new(Body::new()),
             reply: Mutex::new(Reply::default()),
+            meter: Meter::default(),
         }
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// What the request that runs costs.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Begins a request: its number, by which its objects work until the next.
@@ -107,7 +115,7 @@ impl Line {
         serial: u64,
         work: impl FnOnce(&mut Body, BorrowedFd<'_>, SendDemand<'_>) -> R + Send,
     ) -> Option<R> {
-        py.detach(|| {
+        self.meter.detach(py, || {
             let mut demand = |demand| {
                 let mut reply = self.reply();
                 if self.runs(serial) { reply.demand(self.socket(), demand) } else { Err(Lost::End) }

@@ -37,10 +37,14 @@ pub(crate) fn set_destination(destination: Option<Destination>) {
     let _ = CURRENT.try_with(|current| current.replace(destination));
 }
 
+/// The request that the calling thread runs.
+pub(crate) fn destination() -> Option<Destination> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
 /// Logs `text`, one or more lines.
 pub(crate) fn write(level: u8, text: &[u8]) {
-    let current = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
-    write_to(current.as_ref(), level, text);
+    write_to(destination().as_ref(), level, text);
 }
 
 /// Logs `text` for a request if it still runs, else outside of any.

@@ -39,12 +39,14 @@ pub(crate) fn send(py: Python<'_>, line: &Line, result: &Bound<'_, PyAny>) -> Py
             continue;
         }
         let look = looked.elapsed() > CURIOSITY;
-        let sent = py.detach(|| {
+        let writing = line.meter().writing();
+        let sent = line.meter().detach(py, || {
             if look && line.poll() {
                 return Err(Refusal::Gone);
             }
             line.reply().data(line.socket(), piece, Urgency::Now)
         });
+        drop(writing);
         if look {
             looked = Instant::now();
         }
@@ -67,12 +69,15 @@ fn gather<'py>(
         if piece.is_empty() {
             continue;
         }
+        let _writing = line.meter().writing();
         let gathered = line.with_reply(py, |reply| {
             reply.can_gather(piece).then(|| reply.data(line.socket(), piece, Urgency::Gathered))
         });
         let sent = match gathered {
             Some(result) => result,
-            None => py.detach(|| line.reply().data(line.socket(), piece, Urgency::Gathered)),
+            None => line
+                .meter()
+                .detach(py, || line.reply().data(line.socket(), piece, Urgency::Gathered)),
         };
         match sent {
             Ok(()) => {}

@@ -110,6 +110,18 @@ impl Reply {
         Ok(())
     }
 
+    /// Sends an interim head, ahead of the response's own.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(crate) fn hints(&mut self, socket: BorrowedFd<'_>, hints: &Head) -> Result<(), Refusal> {
+        if self.gone.is_some() {
+            return Err(Refusal::Gone);
+        }
+        hints.write(&mut self.out).map_err(|_| Refusal::HeadTooLong)?;
+        self.send(socket, &[]).map_err(|_| Refusal::Gone)
+    }
+
     /// True if [`Reply::data`] would not have to send.
     pub(crate) fn can_gather(&self, piece: &[u8]) -> bool {
         piece.len() < COPIED && self.out.len() + piece.len() < GATHERED

@@ -87,7 +87,8 @@ impl Write {
             return Ok(());
         }
         let line = &self.line;
-        let sent = py.detach(|| {
+        let _writing = line.meter().writing();
+        let sent = line.meter().detach(py, || {
             let mut reply = line.reply();
             if line.runs(self.serial) {
                 reply.data(line.socket(), piece, Urgency::Now)

@@ -5,6 +5,7 @@
 //! for the next request.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::ffi::{CString, c_long};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub(crate) fn work(py: Python<'_>, thread: usize) -> PyResult<()> {
         // Only for those who look from outside.
         let _ = wsgi_sys::process::name_thread(&name);
     }
+    THREAD.set(thread);
     IDENT.set(py.import("threading")?.call_method0("get_ident")?.extract()?);
     let mut desk = Desk::new(py, control, thread)?;
     let mut payload = Vec::new();
@@ -101,6 +103,7 @@ impl Turn {
         body.inbox().consume(size);
         body.start(RequestReader::new(head.flags, payload)?.has_body);
         line.reply().start();
+        line.meter().arrived();
         Ok(Some(head.flags))
     }
 
@@ -159,6 +162,8 @@ impl Drop for Turn {
 thread_local! {
     /// Number of the channel that the calling worker thread serves.
     static SEAT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Index of the calling worker thread.
+    static THREAD: Cell<usize> = const { Cell::new(0) };
     /// Python's number of the calling thread.
     static IDENT: Cell<c_long> = const { Cell::new(0) };
 }
@@ -168,6 +173,7 @@ thread_local! {
 struct Active {
     request_id: Py<PyAny>,
     data: Option<Py<PyDict>>,
+    thread: usize,
     ident: c_long,
     began: Instant,
     /// An exception was raised in it, which may not have arrived yet.
@@ -181,8 +187,8 @@ static ACTIVE: Mutex<Vec<Option<Active>>> = Mutex::new(Vec::new());
 /// channel of this seat.
 pub(crate) fn set_active(seat: usize, request_id: Py<PyAny>) {
     SEAT.set(Some(seat));
-    let (ident, began) = (IDENT.get(), Instant::now());
-    let new = Active { request_id, data: None, ident, began, interrupted: false };
+    let (thread, ident, began) = (THREAD.get(), IDENT.get(), Instant::now());
+    let new = Active { request_id, data: None, thread, ident, began, interrupted: false };
     replace(seat, Some(new));
 }
 
@@ -295,4 +301,12 @@ pub(crate) fn active_requests(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         requests.set_item(request_id, data)?;
     }
     Ok(requests)
+}
+
+/// For how many seconds each request has run, by the index of its worker thread.
+#[pyfunction]
+pub(crate) fn running() -> HashMap<usize, f64> {
+    let active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    let requests = active.iter().flatten();
+    requests.map(|request| (request.thread, request.began.elapsed().as_secs_f64())).collect()
 }
