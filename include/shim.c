@@ -96,6 +96,37 @@ int wsgi_request_may_sendfile(const request_rec *r)
     return config->enable_sendfile == ENABLE_SENDFILE_ON;
 }
 
+int wsgi_request_passes_authorization(const request_rec *r)
+{
+    core_dir_config *config = ap_get_core_module_config(r->per_dir_config);
+
+    return config->cgi_pass_auth == AP_CGI_PASS_AUTH_ON;
+}
+
+const char *wsgi_request_current_uri(const request_rec *r)
+{
+    core_dir_config *config = ap_get_core_module_config(r->per_dir_config);
+    const char *rule = NULL;
+
+    if (config->cgi_var_rules != NULL) {
+        rule = apr_hash_get(config->cgi_var_rules, "REQUEST_URI", APR_HASH_KEY_STRING);
+    }
+    return rule != NULL && strcmp(rule, "current-uri") == 0 ? r->uri : NULL;
+}
+
+const char *wsgi_request_redirect_url(request_rec *r)
+{
+    core_dir_config *config = ap_get_core_module_config(r->per_dir_config);
+
+    if (r->prev == NULL) {
+        return NULL;
+    }
+    if (config->qualify_redirect_url != AP_CORE_CONFIG_ON) {
+        return r->prev->uri;
+    }
+    return ap_construct_url(r->pool, ap_escape_uri(r->pool, r->prev->uri), r->prev);
+}
+
 void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
                      const server_rec *s, const char *text, apr_size_t length)
 {
@@ -122,6 +153,11 @@ int wsgi_log_request_level(const request_rec *r, int module_index)
 int wsgi_connection_is_https(conn_rec *c)
 {
     return ap_ssl_conn_is_ssl(c);
+}
+
+void wsgi_hook_status(int (*hook)(request_rec *r, int flags))
+{
+    APR_OPTIONAL_HOOK(ap, status_hook, hook, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 unsigned int wsgi_unixd_user_id(void)

@@ -30,6 +30,15 @@ apr_bucket *wsgi_file_bucket(int descriptor, apr_off_t offset, apr_size_t length
 /* EnableSendfile On. */
 int wsgi_request_may_sendfile(const request_rec *r);
 
+/* CGIPassAuth On. */
+int wsgi_request_passes_authorization(const request_rec *r);
+
+/* What CGIVar says REQUEST_URI to be; NULL for the client's own. */
+const char *wsgi_request_current_uri(const request_rec *r);
+
+/* The URL that httpd redirected from within itself, as QualifyRedirectURL says; NULL for none. */
+const char *wsgi_request_redirect_url(request_rec *r);
+
 /* "%{...}" free logging: the text is never a format. */
 void wsgi_log_server(const char *file, int line, int module_index, int level, apr_status_t status,
                      const server_rec *s, const char *text, apr_size_t length);
@@ -41,6 +50,9 @@ int wsgi_log_request_level(const request_rec *r, int module_index);
 
 /* Optional functions have typed macros only. */
 int wsgi_connection_is_https(conn_rec *c);
+
+/* Adds to mod_status' page, if there is one. */
+void wsgi_hook_status(int (*hook)(request_rec *r, int flags));
 
 /* mod_unixd's user, and whether httpd may change users at all. */
 unsigned int wsgi_unixd_user_id(void);

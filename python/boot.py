@@ -22,10 +22,8 @@ def worker():
                "another interpreter by python-home or WSGIPythonHome"
                % (sys.executable, sys.version.split()[0]))
     is_cpython = getattr(getattr(sys, "implementation", None), "name", "") == "cpython"
-    # A build without a GIL loads no module that was built for the others.
-    has_gil = "t" not in getattr(sys, "abiflags", "")
     wanted = os.environ.get("MOD_WSGI_WORKER", "")
-    if version >= (3, 9) and is_cpython and has_gil and wanted != "pure":
+    if version >= (3, 9) and is_cpython and wanted != "pure" and has_native():
         import _mod_wsgi_worker
         from mod_wsgi import _daemon
         return lambda descriptor: _daemon.run(_mod_wsgi_worker, descriptor)
@@ -35,6 +33,15 @@ def worker():
         refuse(3500, "%s lacks a module of its standard library that the worker needs: %s; install "
                "it, or another Python" % (sys.executable, error))
     return daemon.run
+
+
+def has_native():
+    """A build without a GIL needs a native worker of its own, from ``make worker``."""
+    if "t" not in getattr(sys, "abiflags", ""):
+        return True
+    from importlib.machinery import EXTENSION_SUFFIXES
+    own = "_mod_wsgi_worker" + EXTENSION_SUFFIXES[0]
+    return os.path.exists(os.path.join(sys.path[0], own))
 
 
 def main():

@@ -32,6 +32,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) uri: &'a [u8],
     pub(crate) path_info: &'a [u8],
     pub(crate) query: &'a [u8],
+    /// What CGIVar makes REQUEST_URI.
+    pub(crate) current_uri: Option<&'a [u8]>,
+    /// URL and query of the request that httpd redirected to this one.
+    pub(crate) redirected_from: Option<(&'a [u8], &'a [u8])>,
     /// First line of the request as received.
     pub(crate) request_line: &'a [u8],
     pub(crate) protocol: &'a [u8],
@@ -173,7 +177,14 @@ fn write_computed(
     record.known(id!("SCRIPT_NAME"), changes.script_name.unwrap_or(&script_name));
     record.known(id!("PATH_INFO"), &path_info);
     record.known(id!("QUERY_STRING"), facts.query);
-    record.known(id!("REQUEST_URI"), request_target(facts.request_line));
+    let request_uri = facts.current_uri.unwrap_or_else(|| request_target(facts.request_line));
+    record.known(id!("REQUEST_URI"), request_uri);
+    if let Some((url, query)) = facts.redirected_from {
+        record.named(b"REDIRECT_URL", url);
+        if !query.is_empty() {
+            record.named(b"REDIRECT_QUERY_STRING", query);
+        }
+    }
     record.known(id!("REQUEST_SCHEME"), facts.scheme);
     record.known(id!("SCRIPT_FILENAME"), facts.filename);
     record.known(id!("DOCUMENT_ROOT"), facts.document_root);

@@ -9,6 +9,7 @@
 //! *Runs in:* httpd child, on the thread that httpd gave the request.
 
 pub(crate) mod ask;
+mod notes;
 mod outlet;
 mod receive;
 mod reserve;
@@ -26,6 +27,7 @@ use crate::config::DirectoryConfig;
 use crate::scratch::Scratch;
 use crate::site::Settings;
 
+use notes::Notes;
 use receive::Receiver;
 use reserve::Patience;
 use respond::Response;
@@ -86,9 +88,12 @@ fn serve(
             }
         }
     };
+    let notes = Notes::new(request, &target);
+    notes.reserved(&child.table, &slot, &patience);
     match Receiver::new(&slot, request, &target, buffer).run(&mut upload, &mut response) {
         Ok(end) => {
-            slot.release();
+            notes.ended(end);
+            slot.release(end.application_time);
             response.finish(end, &upload)
         }
         Err(problem) => {

@@ -14,11 +14,15 @@ mod child;
 #[deny(unsafe_code)]
 pub mod config;
 #[deny(unsafe_code)]
+mod configcheck;
+#[deny(unsafe_code)]
 pub mod directives;
 #[deny(unsafe_code)]
 mod environ;
 #[deny(unsafe_code)]
 mod handler;
+#[deny(unsafe_code)]
+mod interpreters;
 #[deny(unsafe_code)]
 mod lines;
 #[deny(unsafe_code)]
@@ -31,6 +35,8 @@ pub mod route;
 mod scratch;
 #[deny(unsafe_code)]
 mod site;
+#[deny(unsafe_code)]
+mod status;
 
 use std::sync::OnceLock;
 
@@ -117,9 +123,16 @@ impl Hooks for Module {
     }
 
     fn handler(request: Request<'_>) -> Status {
-        match CHILD.get() {
-            Some((settings, child)) => handler::handle(settings, child, request),
-            None => handler::without_daemons(request),
+        let (answer, child) = match CHILD.get() {
+            Some((settings, child)) => (handler::handle(settings, child, request), Some(child)),
+            None => (handler::without_daemons(request), None),
+        };
+        if answer == Status::DECLINED { status::handle(child, request) } else { answer }
+    }
+
+    fn status(request: Request<'_>, short: bool, extended: bool) {
+        if let Some((_, child)) = CHILD.get() {
+            status::extend(child, request, short, extended);
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::apache::mpm;
 use crate::apache::pool::Pool;
 use crate::apache::regex::Regex;
 use crate::config::{
-    self, Captures, DirectoryConfig, Globals, Place, RegexCompiler, ServerConfig, ServerId,
+    self, Captures, DirectoryConfig, Entry, Globals, Place, RegexCompiler, ServerConfig, ServerId,
     VirtualHost,
 };
+use crate::configcheck;
 use crate::directives::table::TABLE as DIRECTIVES;
 use crate::directives::{Context, Scope};
 use crate::site;
@@ -58,6 +59,11 @@ impl Commands for Module {
             let globals = borrowed.as_deref_mut().unwrap_or(&mut scratch);
             let mut scope = Scope::new(globals, server, directory, &place, &compiler);
             directive.apply(&mut scope, command.text)?;
+            if !command.is_in_htaccess() && mpm::is_defined(configcheck::DEFINE) {
+                let directive = directive.name();
+                let text = command.text.to_owned();
+                globals.entries.push(Entry { place: place.clone(), directive, text });
+            }
         }
         if directive.arguments.container {
             let applied = command.apply_section();

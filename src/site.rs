@@ -20,7 +20,9 @@ use crate::apache::pool::{Cleared, Pool};
 use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
 use crate::apache::{Status, hooks};
-use crate::config::{self, DaemonGroup, Globals, ServerDefaults, ServerId};
+use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, ServerId};
+use crate::configcheck::{self, Report, Trial, Verdict};
+use crate::interpreters;
 use crate::parent::{self, Member, Supervisor};
 
 /// Key of the settings of the whole server while directives are read.
@@ -28,10 +30,6 @@ const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
 
 /// Key of the finished [`Site`].
 const SITE: &std::ffi::CStr = c"mod_wsgi site";
-
-/// Name of the process group of access, authentication and dispatch scripts. A
-/// configuration may define it; else it is shaped like the implicit one.
-pub(crate) const QUESTIONS: &str = "wsgi-access";
 
 /// How long a request of a group may wait, and how much it may keep.
 #[derive(Clone, Copy, Debug)]
@@ -152,11 +150,91 @@ impl Cleared for Site {
 
 /// Checks what only the whole configuration shows.
 pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
+    // Whatever became of interpreters and users since it was started.
+    if mpm::is_called_to_stop() {
+        return Status::OK;
+    }
     let mut globals = globals(pconf).borrow_mut();
-    let result = globals
-        .finish(&|id| server_name(server, id))
-        .and_then(|()| members(&globals, server).map(drop));
+    let result =
+        globals.finish(&|id| server_name(server, id)).and_then(|()| members(&globals, server));
+    if mpm::is_defined(configcheck::DEFINE) {
+        return configcheck(&globals, server, result);
+    }
+    let result =
+        result.and_then(
+            |members| {
+                if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) }
+            },
+        );
     report(server, result)
+}
+
+/// Reports on the configuration instead of running it.
+fn configcheck(
+    globals: &Globals,
+    server: Server<'static>,
+    members: Result<Vec<(Member, Limits)>, Vec<String>>,
+) -> Status {
+    let mut report = Report::of_lines(globals);
+    let Some(directory) = parent::directory(hooks::module_path()) else {
+        return Status::INTERNAL_SERVER_ERROR;
+    };
+    let mut trials = Vec::new();
+    match members {
+        Ok(members) => trials.extend(members.into_iter().map(|(member, _)| member.group)),
+        Err(errors) => {
+            errors.iter().for_each(|text| report.say("configuration", Verdict::Error, text));
+        }
+    }
+    // Nobody wants these if no script is theirs.
+    for name in ["", QUESTIONS] {
+        if globals.group(name).is_none() && !configcheck::scripts(globals, name).is_empty() {
+            match member(globals, &implicit_group(&mpm::mpm()), server) {
+                Ok((Member { mut group, .. }, _)) => {
+                    name.clone_into(&mut group.name);
+                    trials.push(group);
+                }
+                Err(error) => report.say("implicit process group", Verdict::Error, &error),
+            }
+        }
+    }
+    for group in trials {
+        let scripts = configcheck::scripts(globals, &group.name);
+        report.add(&Trial::new(&group, &scripts, &directory));
+    }
+    if report.print() { Status::INTERNAL_SERVER_ERROR } else { Status::OK }
+}
+
+/// At httpd's start, and for `httpd -t`. A restart must not end an httpd that serves
+/// because of one group: there the log tells it ([`tell_interpreters`]).
+fn check_interpreters(members: &[(Member, Limits)]) -> Result<(), Vec<String>> {
+    let answers = interpreters::ask(members.iter().map(|(member, _)| &member.group));
+    let problems = members.iter().zip(answers).filter_map(|((member, _), answer)| {
+        let problem = answer?.err()?;
+        Some(problem.of(subject(member)).to_string())
+    });
+    let problems: Vec<_> = problems.collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Logs what each group's interpreter is.
+fn tell_interpreters(members: &[(Member, Limits)], server: Server<'static>) {
+    let answers = interpreters::ask(members.iter().map(|(member, _)| &member.group));
+    for ((member, _), answer) in members.iter().zip(answers) {
+        let subject = subject(member);
+        match answer {
+            Some(Ok(python)) => server.log(Level::Info, format_args!("{subject}: {python}")),
+            Some(Err(problem)) => server.log(Level::Error, problem.of(subject)),
+            None => server.log(
+                Level::Info,
+                format_args!("{subject}: its interpreter did not answer the question who it is"),
+            ),
+        }
+    }
+}
+
+fn subject(member: &Member) -> String {
+    format!("WSGIDaemonProcess '{}' at {}", member.group.name, member.group.origin)
 }
 
 /// Makes a site of what the directives left, and runs it unless this pass only
@@ -188,6 +266,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         .ok_or_else(|| missing("the directory of mod_wsgi.so"))?;
     let mpm = mpm::mpm();
     let mut members = members(&globals, server)?;
+    tell_interpreters(&members, server);
     if !globals.restrict_embedded {
         members.extend(implicit_member(&globals, server, &mpm));
     }
@@ -205,13 +284,24 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     let component = format!("mod_wsgi/{version}");
     hooks::add_version_component(pconf, pconf.string(component.as_bytes()));
     let limits = members.iter().map(|(member, limits)| (member.group.name.clone(), *limits));
+    let slow = globals.slow_requests.map(|least| u32::try_from(least.as_millis()));
+    let slow_requests = slow.map_or(0, |least| least.unwrap_or(u32::MAX).max(1));
+    let (telemetry, telemetry_interval) = match &globals.telemetry {
+        Some(telemetry) => (Some(telemetry.socket.clone()), telemetry.interval),
+        None => (None, 0.0),
+    };
     let site = Site {
         settings: Settings {
             limits: limits.collect(),
             question_script: directory.join("mod_wsgi/_question.py"),
             globals,
         },
-        begin: begin(&directory, &mpm, version),
+        begin: Begin {
+            slow_requests,
+            telemetry,
+            telemetry_interval,
+            ..begin(&directory, &mpm, version)
+        },
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
         server,
@@ -243,6 +333,7 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
         mpm_threads: mpm.threads,
         worker_directory: directory.to_owned(),
         child_uid: mpm::child_identity().0,
+        ..Begin::default()
     }
 }
 
@@ -268,12 +359,17 @@ fn implicit_member(
     server: Server<'static>,
     mpm: &Mpm,
 ) -> Option<(Member, Limits)> {
+    // Nobody may use it: then an error is no reason not to start.
+    member(globals, &implicit_group(mpm), server)
+        .map_err(|error| server.log(Level::Info, error))
+        .ok()
+}
+
+fn implicit_group(mpm: &Mpm) -> DaemonGroup {
     let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
     let shape = config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let group = DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1));
-    // Nobody may use it: then an error is no reason not to start.
-    member(globals, &group, server).map_err(|error| server.log(Level::Info, error)).ok()
+    DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1))
 }
 
 fn member(
@@ -291,6 +387,8 @@ fn member(
         is_root: mpm::is_root(),
         default_python: env!("MOD_WSGI_PYTHON").into(),
         timeout,
+        // The implicit group is left out if it can't run.
+        must_run: mpm::is_first_pass() || group.name.is_empty(),
         log_level: u8::try_from(Loggable::level(&host).clamp(0, 7)).unwrap_or(4),
     };
     let resolved = globals.resolve(group, &defaults)?;

@@ -54,6 +54,11 @@ def request_headers(environ):
     return mimetools.Message(StringIO("".join(lines) + "\r\n"), 0)
 
 
+def native(text):
+    """What a header may hold. Karrigell's translations and pages may give unicode."""
+    return text.encode("utf-8") if isinstance(text, unicode) else str(text)
+
+
 class Server(object):
     """What Karrigell asks the server for that it expects around it."""
 
@@ -93,10 +98,10 @@ class Handler(KarrigellRequestHandler, CGIHTTPServer.CGIHTTPRequestHandler):
 
     def send_response(self, code, message=None):
         known = BaseHTTPServer.BaseHTTPRequestHandler.responses.get(code, ("",))
-        self.status = "%d %s" % (code, message or known[0])
+        self.status = "%d %s" % (code, native(message or known[0]))
 
     def send_header(self, name, value):
-        self.fields.append((name, str(value)))
+        self.fields.append((native(name), native(value)))
 
     def end_headers(self):
         """Starts the response, once."""
@@ -106,9 +111,25 @@ class Handler(KarrigellRequestHandler, CGIHTTPServer.CGIHTTPRequestHandler):
             self.write_body = self.start_response(self.status, self.fields)
 
     def write(self, data):
+        if self.write_body is None and getattr(self, "cgi_info", None):
+            data = self.take_cgi_fields(data)
         self.end_headers()
         if data:
-            self.write_body(data)
+            self.write_body(native(data))
+
+    def take_cgi_fields(self, data):
+        """Takes the header fields that a CGI script of Karrigell's prints before its page."""
+        page = StringIO(data)
+        for line in mimetools.Message(page).headers:
+            name, _, value = line.partition(":")
+            if name.lower() == "status":
+                self.status = value.strip()
+            else:
+                self.send_header(name, value.strip())
+        return page.read()
+
+    def version_string(self):
+        return self.environ["SERVER_SOFTWARE"]
 
     def log_message(self, format, *args):
         """Requests are in httpd's access log already."""

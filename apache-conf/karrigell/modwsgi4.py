@@ -49,16 +49,20 @@ def danger(environ):
 
 
 class Aliases:
-    """Applications by host and first part of the path. httpd has chosen the host."""
+    """Applications by the first part of the path; Karrigell 4.3 asks for host and path.
+    httpd has chosen the host."""
 
     def __init__(self, apps):
         self.apps = {app.root_url.strip("/"): app for app in apps}
 
     def __contains__(self, key):
-        return key[1] in self.apps
+        return self.first_part(key) in self.apps
 
     def __getitem__(self, key):
-        return self.apps[key[1]]
+        return self.apps[self.first_part(key)]
+
+    def first_part(self, key):
+        return key[1] if isinstance(key, tuple) else key
 
 
 class Server:
@@ -120,6 +124,13 @@ class Handler(Karrigell.RequestHandler):
         else:
             self.send_error(501, "Unsupported method")
         self.end_headers()
+
+    def done(self, code, infile):
+        # Karrigell announces the length that a page had before it was compressed.
+        if "Content-length" in self.resp_headers:
+            length = infile.seek(0, os.SEEK_END)
+            self.resp_headers.replace_header("Content-length", str(length))
+        Karrigell.RequestHandler.done(self, code, infile)
 
     def send_response_only(self, code, message=None):
         self.status = "%d %s" % (code, message or self.responses.get(code, ("",))[0])

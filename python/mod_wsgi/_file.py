@@ -32,12 +32,14 @@ class FileWrapper(object):
         a decompressing or decoding file has a descriptor, too."""
         filelike = self.filelike
         if isinstance(filelike, io.IOBase):
-            if not isinstance(getattr(filelike, "raw", filelike), io.FileIO):
+            binary = getattr(filelike, "buffer", filelike)  # what a text file decodes
+            if not isinstance(getattr(binary, "raw", binary), io.FileIO):
                 return None
         try:
             descriptor, offset = filelike.fileno(), filelike.tell()
         except Exception:  # whatever a file-like object may raise: it is iterated
             return None
-        if type(descriptor) is int and type(offset) is int and descriptor >= 0 and offset >= 0:
-            return descriptor, offset
-        return None
+        if type(descriptor) is not int or type(offset) is not int or descriptor < 0:
+            return None
+        # Where a text file was read from, its "offset" may hold the decoder's state, too.
+        return (descriptor, offset) if 0 <= offset < 1 << 62 else None

@@ -42,7 +42,7 @@ def handle_request(environ, start_response):
     except BaseException as error:
         _log(_ERROR, _hidden("MWR3101: script %s could not be asked for %s\n%s" % (
             path, " and ".join(name.rstrip("?") for name in names),
-            _script.describe(error).decode("utf-8")), names, arguments))
+            _native_text(_script.describe(error))), names, arguments))
         start_response("500 Internal Server Error", [])
         return []
     if None in results:
@@ -65,6 +65,10 @@ def _fields(stream):
 
 def _text(field):
     return field if str is bytes else field.decode("latin-1")
+
+
+def _native_text(data):
+    return data if str is bytes else data.decode("utf-8")
 
 
 def _environ(environ):
@@ -143,4 +147,6 @@ def _hidden(message, names, arguments):
 
 
 def _log(level, message):
-    mod_wsgi._native.log(level, message.encode("utf-8", "backslashreplace"))
+    if not isinstance(message, bytes):
+        message = message.encode("utf-8", "backslashreplace")
+    mod_wsgi._native.log(level, message)

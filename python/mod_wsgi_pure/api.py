@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 
-from mod_wsgi_pure import log, records
+from mod_wsgi_pure import log, question, records
 
 _current = threading.local()
 
@@ -154,6 +154,8 @@ def publish(start):
     module.application_group = start["application_group"]
     module.maximum_processes = start["processes"]
     module.threads_per_process = start["threads"]
+    # Named by the script that asks access scripts.
+    module._native, module._script = question.Native, question.Script
     sys.modules["mod_wsgi"] = module
     apache = type(sys)("apache", "What applications can know of Apache httpd.")
     apache.version = version(start["apache_version"])

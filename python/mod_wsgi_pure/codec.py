@@ -40,7 +40,7 @@ class Number(object):
     """An integer or a float, by its code in ``struct``."""
 
     def __init__(self, code):
-        self.form = struct.Struct("<" + code)
+        self.code, self.form = code, struct.Struct("<" + code)
 
     def read(self, reader, name):
         return self.form.unpack(reader.take(self.form.size, name))[0]

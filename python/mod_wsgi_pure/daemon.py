@@ -146,6 +146,10 @@ class Daemon(object):
         elif record is records.INTERRUPT:
             if values["thread"] < len(self._workers):
                 self._workers[values["thread"]].interrupt(values["age"], values["raise"])
+        elif record is records.TRACE:
+            if values["thread"] < len(self._workers):
+                self._link.send(records.TRACED, thread=values["thread"],
+                                stack=self._workers[values["thread"]].trace(values["age"]))
         else:
             log.write(records.ERROR, "MWR3003: the supervisor sent a message that this worker "
                       "does not know; it was ignored")

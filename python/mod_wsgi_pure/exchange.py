@@ -10,8 +10,6 @@ from mod_wsgi_pure import api, codec, log, native, records, response, script, st
 from mod_wsgi_pure.body import Input
 from mod_wsgi_pure.reply import Gone, NotStarted
 
-_PATHS = (b"SCRIPT_FILENAME", b"DOCUMENT_ROOT")
-
 
 class Exchange(object):
     def __init__(self, channel, request, constants, limit):
@@ -25,7 +23,7 @@ class Exchange(object):
 
     def run(self):
         """Calls the application and answers."""
-        began = time.time()
+        began, cpu_began = time.time(), self._thread_time()
         log.set_destination(self)
         environ = self._environ(began)
         is_head = environ.get("REQUEST_METHOD") == "HEAD"
@@ -43,7 +41,7 @@ class Exchange(object):
         streams.end_lines()
         self._errors.flush()
         log.set_destination(None)
-        self._conclude(began, is_head)
+        self._conclude(began, cpu_began, is_head)
 
     def check(self, what):
         """Raises RuntimeError if the request is over."""
@@ -89,9 +87,7 @@ class Exchange(object):
 
     def _environ(self, began):
         environ = dict(self._constants)
-        for name, value in self._request["environ"]:
-            decode = native.path if name in _PATHS else native.latin1
-            environ[native.latin1(name)] = decode(value)
+        environ.update(native.environ(self._request["environ"]))
         self._errors = streams.Errors(self)
         environ["wsgi.input"] = Input(self)
         environ["wsgi.errors"] = streams.Text(self._errors, "replace")
@@ -163,7 +159,7 @@ class Exchange(object):
             status = fault.status
         self._failure = status
 
-    def _conclude(self, began, is_head):
+    def _conclude(self, began, cpu_began, is_head):
         """Ends the request on the wire."""
         reply = self.channel.reply
         with reply.lock:
@@ -179,8 +175,14 @@ class Exchange(object):
                               "%s are too long to be sent" % self._script)
             self._explain(outcome, is_head)
             reply.end(outcome=outcome, status=status,
-                      application_time=max(0, int((time.time() - began) * 1e6)), cpu_time=0,
+                      application_time=max(0, int((time.time() - began) * 1e6)),
+                      cpu_time=int((self._thread_time() - cpu_began) * 1e6),
                       input=self.channel.body.consumed, output=reply.output)
+
+    def _thread_time(self):
+        """CPU time of the thread if it is asked for and Python can tell, else 0."""
+        wanted = self._request["cpu_time"] and hasattr(time, "thread_time")
+        return time.thread_time() if wanted else 0
 
     def _outcome(self, is_head):
         reply = self.channel.reply

@@ -15,9 +15,36 @@ try:
 except ImportError:
     _raise_in_thread = None
 
+# Seconds in which an exception that is on its way arrives.
+_ARRIVAL = 0.1
+
+
+# Longest stack that is told, in characters.
+LONGEST_STACK = 16 * 1024
+
 
 def _raise(ident, error):
-    """Raises a class of exception in a thread, None to take it back."""
+    """Raises a class of exception in a thread."""
+    if _raise_in_thread is not None:
+        _raise_in_thread(ident, error)
+    else:
+        _set_exception(ident, error)
+
+
+def _take_back(ident):
+    """Has an exception that did not arrive yet not arrive at all."""
+    if _raise_in_thread is None:
+        return _set_exception(ident, None)
+    # PyPy can't: it arrives here.
+    try:
+        end = time.time() + _ARRIVAL
+        while time.time() < end:
+            pass
+    except api.RequestTimeout:
+        pass
+
+
+def _set_exception(ident, error):
     import ctypes
     if native.PYTHON_2:
         number = ctypes.c_long(ident)
@@ -43,8 +70,8 @@ class Limit(object):
         with self._lock:
             self._request_id = None
             interrupted, self._interrupted = self._interrupted, False
-        if interrupted and _raise_in_thread is None:
-            _raise(self._ident, None)
+        if interrupted:
+            _take_back(self._ident)
 
     def interrupt(self, age, raises):
         """Logs where the request is if it has run for ``age`` milliseconds, and
@@ -53,13 +80,23 @@ class Limit(object):
             request_id, ran = self._request_id, time.time() - self._began
             if request_id is None or ran * 1000 < age:
                 return
-            # PyPy can't take it back, so that it might reach another request.
-            raises = raises and _raise_in_thread is None
             if raises:
                 self._interrupted = True
                 _raise(self._ident, api.RequestTimeout)
-        stack = "".join(traceback.format_stack(sys._current_frames().get(self._ident)))
+        stack = self._stack()
         log.write(records.WARNING, "MWR3050: request %s of worker thread %d has run for %.1f s, "
                   "longer than request-timeout, and %s; it is at\n%s" % (
                       request_id, self._number + 1, ran,
                       "is interrupted" if raises else "holds a thread", stack))
+
+    def trace(self, age):
+        """Where the request is if it has run for ``age`` milliseconds, else nothing;
+        what is cut off of a long stack is the outermost."""
+        with self._lock:
+            if self._request_id is None or (time.time() - self._began) * 1000 < age:
+                return ""
+        return self._stack()[-LONGEST_STACK:]
+
+    def _stack(self):
+        frame = sys._current_frames().get(self._ident)
+        return "".join(traceback.format_stack(frame)) if frame else ""

@@ -7,6 +7,8 @@ import os
 import re
 import sys
 
+from mod_wsgi_pure.names import ENVIRON_NAMES
+
 PYTHON_2 = sys.version_info[0] == 2
 
 # Python 2 takes surrogates for well-formed UTF-8, which nobody else does.
@@ -18,6 +20,7 @@ if PYTHON_2:
         return data
 
     path = text = latin1
+    environ = dict
 
     def encode_path(name):
         """The bytes of a name in the file system."""
@@ -35,6 +38,19 @@ else:
         return data.decode("utf-8")
 
     path, encode_path = os.fsdecode, os.fsencode
+
+    _KNOWN = dict((name, name.decode("ascii")) for name in ENVIRON_NAMES)
+    _PATHS = ("SCRIPT_FILENAME", "DOCUMENT_ROOT")
+
+    def environ(entries):
+        """The environ of names and values as they came."""
+        known = _KNOWN.get
+        values = {known(name) or name.decode("latin-1"): value.decode("latin-1")
+                  for name, value in entries}
+        for name in _PATHS:
+            if name in values:
+                values[name] = path(values[name].encode("latin-1"))
+        return values
 
     def reraise(kind, error, frames):
         """Raises again what was caught."""

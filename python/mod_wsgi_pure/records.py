@@ -4,9 +4,11 @@ A record is read into a dict and written from one. What a table can't say, the
 record's own class does. docs/protocol.md tells what the fields mean.
 """
 
+import struct
+
 from mod_wsgi_pure.codec import (
-    BOOL, F64, HEAD, PATH, REST, TEXT, U8, U16, U32, U64, Bytes, List, Malformed, Option,
-    Reader)
+    BOOL, F64, HEAD, PATH, REST, TEXT, U8, U16, U32, U64, Bytes, List, Malformed, Number,
+    Option, Reader)
 from mod_wsgi_pure.names import ENVIRON_NAMES
 
 VERSION = 1
@@ -33,6 +35,9 @@ class Record(object):
     def __init__(self, name, kind, fields=(), limit=MAX_DATAGRAM, flags=0):
         self.name, self.kind, self.fields = name, kind, fields
         self.limit, self.flags = limit, flags
+        self._numbers = None
+        if fields and all(isinstance(form, Number) for _, form in fields):
+            self._numbers = struct.Struct("<" + "".join(form.code for _, form in fields))
 
     def read(self, payload):
         reader = Reader(payload)
@@ -44,7 +49,10 @@ class Record(object):
         return values
 
     def write(self, values=None, flags=0):
-        payload = b"".join([form.write(values[name]) for name, form in self.fields])
+        if self._numbers is not None:
+            payload = self._numbers.pack(*[values[name] for name, _ in self.fields])
+        else:
+            payload = b"".join([form.write(values[name]) for name, form in self.fields])
         if len(payload) > self.limit:
             raise Malformed("TooLong", self.name)
         return HEAD.pack(len(payload), self.kind, flags, 0) + payload
@@ -64,18 +72,50 @@ class Request(Record):
             raise Malformed("TooLong", "environ")
         for name in ("script", "handler_script", "callable_object"):
             request[name] = _LARGE.read(reader, name)
-        request["environ"] = environ = []
+        try:
+            request["environ"] = environ = _environ(payload, reader.at, count)
+        except (struct.error, IndexError):
+            environ = None
+        if environ is None:
+            raise _mistake(reader, count)
+        return request
+
+
+def _environ(payload, at, count):
+    """The entries of an environ, names and values; None or an error if it is malformed.
+    Most of the time that a record takes is spent here."""
+    unpack, names, entries = _ENTRY.unpack_from, _NAMES, []
+    for _ in range(count):
+        # The name, known by its number, or its length; then the value's.
+        number, size = unpack(payload, at)
+        at += _ENTRY.size
+        name = names[number]
+        if number == 0:
+            if size > MAX_ENVIRON_NAME:
+                return None
+            name = payload[at:at + size]
+            at += size
+            size, = _SIZE.unpack_from(payload, at)
+            at += _SIZE.size
+        entries.append((name, payload[at:at + size]))
+        at += size
+    return entries if at == len(payload) else None
+
+
+def _mistake(reader, count):
+    """What is wrong with a malformed environ, found by a second, careful look."""
+    try:
         for _ in range(count):
             number = U8.read(reader, "environ_id")
+            if number >= len(_NAMES):
+                return Malformed("Invalid", "environ_id")
             if number == 0:
-                name = _ENVIRON_NAME.read(reader, "environ_name")
-            elif number <= len(ENVIRON_NAMES):
-                name = ENVIRON_NAMES[number - 1]
-            else:
-                raise Malformed("Invalid", "environ_id")
-            environ.append((name, _LARGE.read(reader, "environ_value")))
+                _ENVIRON_NAME.read(reader, "environ_name")
+            _LARGE.read(reader, "environ_value")
         reader.finish()
-        return request
+    except Malformed as error:
+        return error
+    return Malformed("Invalid", "environ")
 
 
 class Demand(Record):
@@ -102,10 +142,11 @@ class Head(Record):
 
     def write(self, values=None, flags=0):
         headers = values["headers"]
-        pieces = [U16.write(values["status"]), U16.write(len(headers)),
-                  _REASON.write(values["reason"])]
+        pack = _SIZE.pack
+        pieces = [_HEAD.pack(values["status"], len(headers), len(values["reason"])),
+                  values["reason"]]
         for name, value in headers:
-            pieces += _HEADER_NAME.write(name), _HEADER_VALUE.write(value)
+            pieces += pack(len(name)), name, pack(len(value)), value
         payload = b"".join(pieces)
         if len(payload) > self.limit:
             raise Malformed("TooLong", self.name)
@@ -133,14 +174,19 @@ class End(Record):
             raise Malformed("Invalid", "status")
 
 
+_ENTRY, _SIZE, _HEAD = struct.Struct("<BI"), struct.Struct("<I"), struct.Struct("<HHI")
+# By number; 0 stands for a name that is not numbered.
+_NAMES = [None] + ENVIRON_NAMES
+
 _LARGE = Bytes(MAX_RECORD)
 _ENVIRON_NAME = Bytes(MAX_ENVIRON_NAME)
 _REASON = Bytes(MAX_REASON)
 _HEADER_NAME = Bytes(MAX_HEADER_NAME)
 _HEADER_VALUE = Bytes(MAX_HEADER_VALUE)
 
-FLAG_BODY, FLAG_NO_RELOAD = 1, 2
-REQUEST = Request("REQUEST", 1, limit=MAX_RECORD, flags=FLAG_BODY | FLAG_NO_RELOAD)
+FLAG_BODY, FLAG_NO_RELOAD, FLAG_CPU = 1, 2, 4
+REQUEST = Request("REQUEST", 1, limit=MAX_RECORD,
+                  flags=FLAG_BODY | FLAG_NO_RELOAD | FLAG_CPU)
 BODY = Record("BODY", 2, [("bytes", REST)], MAX_DATA)
 BODY_END = Record("BODY_END", 3, [("status", U16)], MAX_SMALL)
 CANCEL = Record("CANCEL", 4, limit=0)
@@ -165,6 +211,7 @@ GIVEN = Record("Channel", 2, SEAT)
 STOP = Record("Stop", 3, [("reason", TEXT)])
 PROBE = Record("Probe", 4)
 INTERRUPT = Record("Interrupt", 5, [("thread", U32), ("age", U32), ("raise", BOOL)])
+TRACE = Record("Trace", 6, [("thread", U32), ("age", U32)])
 HELLO = Record("Hello", 65, [
     ("version", U32), ("worker", TEXT), ("python_version", TEXT), ("executable", TEXT)])
 READY = Record("Ready", 66, [("loaded", BOOL)])
@@ -174,12 +221,13 @@ MESSAGE = Log("Log", 69, [("level", U8), ("text", TEXT)])
 RECYCLE = Record("Recycle", 70, [("reason", TEXT)])
 LOADED = Record("Loaded", 71, [("script", PATH)])
 ALIVE = Record("Alive", 72)
+TRACED = Record("Traced", 73, [("thread", U32), ("stack", TEXT)])
 
 CHANNEL = dict((record.kind, record) for record in (
     REQUEST, BODY, BODY_END, CANCEL, DEMAND, HEAD_RECORD, DATA, FILE, LOG, END))
 LINK = dict((record.kind, record) for record in (
-    START, GIVEN, STOP, PROBE, INTERRUPT, HELLO, READY, CHANNEL_READY, CHANNEL_LOST, MESSAGE,
-    RECYCLE, LOADED, ALIVE))
+    START, GIVEN, STOP, PROBE, INTERRUPT, TRACE, HELLO, READY, CHANNEL_READY, CHANNEL_LOST,
+    MESSAGE, RECYCLE, LOADED, ALIVE, TRACED))
 
 
 def head(data, records=CHANNEL):

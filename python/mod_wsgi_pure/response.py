@@ -13,6 +13,8 @@ from mod_wsgi_pure.reply import Gone
 
 # Seconds after which a response that is being produced looks whether it is wanted.
 _CURIOSITY = 0.25
+# Bytes of small pieces that make a record together.
+_GATHERED = 64 << 10
 
 
 class StartResponse(object):
@@ -55,15 +57,28 @@ def send(exchange, result):
     error, if the client is gone."""
     try:
         if type(result) in (list, tuple):
-            # Nothing happens between the pieces: they leave together.
-            for piece in result:
-                _check_piece(piece)
-                if piece:
-                    exchange.send(piece, gather=True)
+            _send_together(exchange, result)
         elif not _send_file(exchange, result):
             _send_pieces(exchange, result)
     except Gone:
         pass
+
+
+def _send_together(exchange, pieces):
+    """Sends what is there already: as nothing happens between the pieces, they leave
+    in few records."""
+    gathered, size = [], 0
+    try:
+        for piece in pieces:
+            _check_piece(piece)
+            gathered.append(piece)
+            size += len(piece)
+            if size >= _GATHERED:
+                data, gathered, size = b"".join(gathered), [], 0
+                exchange.send(data, gather=True)
+    finally:
+        if size:
+            exchange.send(b"".join(gathered), gather=True)
 
 
 def _send_pieces(exchange, result):

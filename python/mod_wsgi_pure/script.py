@@ -92,7 +92,7 @@ def _try(path):
     seen = _identity(path)
     log.write(records.INFO, "MWR3010: loading script %s" % shown)
     try:
-        _loaded[path] = Script(_load(path), seen)
+        _loaded[path] = Script(execute(path), seen)
     except SystemExit:
         if log.link.is_service:
             raise
@@ -104,7 +104,7 @@ def _try(path):
         log.link.loaded(shown)
 
 
-def _load(path):
+def execute(path):
     """Executes the script as a module of its own, which it returns."""
     with open(path, "rb") as script:
         # Python 2 compiles neither "\r\n" nor a last line without an end.

@@ -4,6 +4,7 @@
 """
 
 import socket
+import sys
 import threading
 
 from mod_wsgi_pure import api, log, records
@@ -31,6 +32,7 @@ class Channel(object):
             self.reply.start()
             self.body.start(bool(flags & records.FLAG_BODY))
             request["reloads"] = not flags & records.FLAG_NO_RELOAD
+            request["cpu_time"] = bool(flags & records.FLAG_CPU)
         return request
 
     def close(self):
@@ -60,6 +62,8 @@ class Worker(object):
             "mod_wsgi.process_group": start["process_group"],
             "mod_wsgi.application_group": start["application_group"],
             "mod_wsgi.thread_id": number + 1,
+            "mod_wsgi.python_version": "%d.%d.%d" % sys.version_info[:3],
+            "mod_wsgi.python_executable": sys.executable,
         }
 
     def give(self, sock, epoch):
@@ -74,6 +78,10 @@ class Worker(object):
     def interrupt(self, age, raises):
         """See ``Limit.interrupt``."""
         self._limit.interrupt(age, raises)
+
+    def trace(self, age):
+        """See ``Limit.trace``."""
+        return self._limit.trace(age)
 
     def run(self):
         """Serves as long as the process lives."""

@@ -71,6 +71,7 @@ def fields(record, flags, values):
     if record is records.REQUEST:
         lines += [("body", b"true" if flags & records.FLAG_BODY else b"false")]
         lines += [("no_reload", b"true")] if flags & records.FLAG_NO_RELOAD else []
+        lines += [("cpu_time", b"true")] if flags & records.FLAG_CPU else []
         for key in ("request_start", "queue_start"):
             lines.append((key, str(values[key]).encode("ascii")))
         lines += [(key, values[key]) for key in ("script", "handler_script", "callable_object")]
@@ -131,6 +132,30 @@ class Vectors(unittest.TestCase):
             table = source.read().split("ENVIRON_NAMES: &[&str] = &[", 1)[1].split("];", 1)[0]
         self.assertEqual([name.encode("ascii") for name in re.findall('"([^"]+)"', table)],
                          names.ENVIRON_NAMES)
+
+
+class Choice(unittest.TestCase):
+    @unittest.skipIf(sys.version_info < (3, 9), "older Pythons have the worker in Python alone")
+    def test_without_gil(self):
+        import boot
+        import shutil
+        import tempfile
+        from importlib.machinery import EXTENSION_SUFFIXES
+        folder, flags = tempfile.mkdtemp(), sys.abiflags
+        sys.path.insert(0, folder)
+        try:
+            sys.abiflags = ""
+            self.assertTrue(boot.has_native())
+            sys.abiflags = "t"
+            self.assertFalse(boot.has_native())
+            open(os.path.join(folder, "_mod_wsgi_worker.abi3.so"), "w").close()
+            self.assertFalse(boot.has_native())
+            open(os.path.join(folder, "_mod_wsgi_worker" + EXTENSION_SUFFIXES[0]), "w").close()
+            self.assertTrue(boot.has_native())
+        finally:
+            sys.abiflags = flags
+            sys.path.remove(folder)
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ WORKER=pure has Pythons that the native worker can serve served by the other.
 
 import hashlib
 import os
+import shutil
 import signal
 import struct
+import subprocess
 import tempfile
 import textwrap
 import time
@@ -450,7 +452,7 @@ class Life(Fresh):
                 pass
             self.assertEqual(lost[:4], struct.pack("<I", 1))
             response = channel.exchange(SCRIPT, {"PATH_INFO": "/environ"})
-            self.assertIn("mod_wsgi.thread_id=2", response.body.decode())
+            self.assertIn("mod_wsgi.thread_id=", response.body.decode())
             self.assertIn("wsgi.multithread=True", response.body.decode())
         self.assertEqual(daemon.stop(), 0)
 
@@ -471,6 +473,29 @@ class Life(Fresh):
         daemon = self.start()
         daemon.link.send(record(wire.PROBE))
         self.assertEqual(daemon.expect(wire.ALIVE), b"")
+        self.assertEqual(daemon.stop(), 0)
+
+    def test_trace(self):
+        directory = tempfile.mkdtemp()
+        script = os.path.join(directory, "nap.wsgi")
+        with open(script, "w") as source:
+            source.write("import time\ndef application(e, s):\n  s('200 OK', [])\n"
+                         "  time.sleep(1)\n  return [b'fine']\n")
+        daemon = self.start(preload=[script])
+        channel = daemon.channels[0]
+        channel.send(wire.request(script))
+        time.sleep(0.5)
+
+        def trace(age):
+            daemon.link.send(record(wire.TRACE, struct.pack("<II", 0, age)))
+            thread, length = struct.unpack_from("<II", daemon.expect(wire.TRACED) + b"", 0)
+            self.assertEqual(thread, 0)
+            return length
+
+        self.assertEqual(trace(60000), 0)  # not this request
+        self.assertGreater(trace(200), 0)
+        self.assertEqual(channel.read(Response()).body, b"fine")
+        self.assertEqual(trace(0), 0)      # none
         self.assertEqual(daemon.stop(), 0)
 
     def test_interrupt(self):
@@ -548,6 +573,28 @@ class Life(Fresh):
         response = daemon.channels[0].exchange(SCRIPT, {"PATH_INFO": "/getenv"})
         self.assertEqual(response.body.split(), [b"value" if PYTHON_2 else b"b'value'", b"value"])
         self.assertEqual(daemon.stop(), 0)
+
+    def test_own_worker(self):
+        """A native worker for this interpreter alone goes before the one for all."""
+        if wire.is_pure(PYTHON):
+            self.skipTest("the native worker does not serve this Python")
+        suffix = subprocess.check_output([
+            PYTHON, "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"])
+        name = "_mod_wsgi_worker" + suffix.decode().strip()
+        with tempfile.TemporaryDirectory() as folder:
+            directory = os.path.join(folder, "worker")
+            shutil.copytree(DIRECTORY, directory)
+            own = os.path.join(directory, name)
+            if not os.path.exists(own):
+                shutil.copy(os.path.join(directory, "_mod_wsgi_worker.abi3.so"), own)
+            script = os.path.join(folder, "app.wsgi")
+            with open(script, "w") as source:
+                source.write("import _mod_wsgi_worker\ndef application(e, s):\n s('200 OK', [])\n"
+                             " return [_mod_wsgi_worker.__file__.encode()]\n")
+            daemon = Daemon(PYTHON, directory)
+            self.addCleanup(daemon.kill)
+            self.assertEqual(daemon.channels[0].exchange(script).body.decode(), own)
+            self.assertEqual(daemon.stop(), 0)
 
     def test_path(self):
         home, one, two = (tempfile.mkdtemp() for _ in range(3))

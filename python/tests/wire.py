@@ -13,9 +13,9 @@ import time
 VERSION = 1
 REQUEST, BODY, BODY_END, CANCEL = 1, 2, 3, 4
 DEMAND, HEAD, DATA, FILE, LOG, END = 65, 66, 67, 68, 69, 70
-START, CHANNEL, STOP, PROBE, INTERRUPT = 1, 2, 3, 4, 5
+START, CHANNEL, STOP, PROBE, INTERRUPT, TRACE = 1, 2, 3, 4, 5, 6
 HELLO, READY, CHANNEL_READY, CHANNEL_LOST, SERVER_LOG, RECYCLE = 65, 66, 67, 68, 69, 70
-LOADED, ALIVE = 71, 72
+LOADED, ALIVE, TRACED = 71, 72, 73
 COMPLETE, FAILED, ABORTED = 0, 1, 2
 TIMEOUT = 20.0
 
@@ -292,6 +292,13 @@ def settings():
     if "WORKER" in os.environ:
         os.environ["MOD_WSGI_WORKER"] = os.environ["WORKER"]
     return os.environ.get("PYTHON", sys.executable), os.environ["WORKER_DIR"]
+
+
+def is_pure(python):
+    """True if the worker in Python alone serves it."""
+    choice = ("import sys; sys.exit(sys.version_info < (3, 9) or 't' in sys.abiflags or "
+              "sys.implementation.name != 'cpython')")
+    return os.environ.get("WORKER") == "pure" or subprocess.call([python, "-c", choice]) != 0
 
 
 def is_python_2(python):

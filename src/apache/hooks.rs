@@ -34,6 +34,9 @@ pub(crate) trait Hooks {
     fn access_checker(request: Request<'_>) -> Status;
     /// Answers a request. *Runs in:* the child, on a worker thread.
     fn handler(request: Request<'_>) -> Status;
+    /// Adds to mod_status' page: lines if `short`, and only if `extended` what requests
+    /// say. *Runs in:* the child, on a worker thread.
+    fn status(request: Request<'_>, short: bool, extended: bool);
 }
 
 // SAFETY: declared as the symbol is defined in lib.rs.
@@ -107,6 +110,8 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
             AUTH_PER_URI,
         );
         sys::ap_hook_handler(Some(handler::<H>), none, none, MIDDLE);
+        // Called only if mod_status is there, whichever is loaded first.
+        sys::wsgi_hook_status(Some(status::<H>));
         providers::register::<H>(pool);
     }
 }
@@ -206,6 +211,19 @@ unsafe extern "C" fn access_checker<H: Hooks>(request: *mut sys::request_rec) ->
 unsafe extern "C" fn handler<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::handler) }
+}
+
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
+unsafe extern "C" fn status<H: Hooks>(request: *mut sys::request_rec, flags: c_int) -> c_int {
+    let has = |flag: u32| flags.cast_unsigned() & flag != 0;
+    let (short, extended) = (has(sys::AP_STATUS_SHORT), has(sys::AP_STATUS_EXTENDED));
+    // SAFETY: the hook's contract: the request is alive and this thread's.
+    unsafe {
+        with_request(request, |request| {
+            H::status(request, short, extended);
+            Status::OK
+        })
+    }
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! What the multi-processing module and httpd's main loop say of themselves.
 
-use std::ffi::{CStr, OsStr, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -45,6 +45,15 @@ pub(crate) fn is_exiting() -> bool {
     main_state() == constant(sys::AP_SQ_MS_EXITING)
 }
 
+/// Whether this process only tells a running httpd to stop (`httpd -k stop`).
+pub(crate) fn is_called_to_stop() -> bool {
+    // httpd keeps -k from modules; what it was called with remains.
+    let words: Vec<_> = std::env::args_os().collect();
+    let orders = |word: &OsString| word == "stop" || word == "graceful-stop";
+    words.iter().any(|word| word == "-kstop" || word == "-kgraceful-stop")
+        || words.windows(2).any(|pair| matches!(pair, [k, order] if k == "-k" && orders(order)))
+}
+
 /// Whether this is the pass over the configuration that only checks it.
 pub(crate) fn is_first_pass() -> bool {
     main_state() == constant(sys::AP_SQ_MS_CREATE_PRE_CONFIG)
@@ -53,6 +62,12 @@ pub(crate) fn is_first_pass() -> bool {
 /// Number of the generation of children that runs, or is about to.
 pub(crate) fn generation() -> u32 {
     u32::try_from(query(sys::AP_MPMQ_GENERATION)).unwrap_or(0)
+}
+
+/// Whether httpd was started with `-D` and this name.
+pub(crate) fn is_defined(name: &CStr) -> bool {
+    // SAFETY: compares strings; the list of names is complete before directives are read.
+    unsafe { sys::ap_exists_config_define(name.as_ptr()) != 0 }
 }
 
 /// ServerRoot.

@@ -214,6 +214,29 @@ impl<'r> Request<'r> {
             && !self.has_content_filters()
     }
 
+    /// CGIPassAuth On.
+    pub(crate) fn passes_authorization(self) -> bool {
+        // SAFETY: the request is alive.
+        unsafe { sys::wsgi_request_passes_authorization(self.raw()) != 0 }
+    }
+
+    /// What REQUEST_URI is by CGIVar; none for what the client wrote.
+    pub(crate) fn current_uri(self) -> Option<&'r [u8]> {
+        // SAFETY: the request is alive; the string is in its pool.
+        let uri = unsafe { sys::wsgi_request_current_uri(self.raw()) };
+        (!uri.is_null()).then(|| bytes(uri))
+    }
+
+    /// URL and query of the request that httpd redirected from within itself to this one.
+    pub(crate) fn redirected_from(self) -> Option<(&'r [u8], &'r [u8])> {
+        let before = NonNull::new(self.field(|r| r.prev))?;
+        // SAFETY: both requests are alive; the strings are in their pools.
+        unsafe {
+            let url = sys::wsgi_request_redirect_url(self.raw());
+            Some((bytes(url), bytes(before.as_ref().args)))
+        }
+    }
+
     /// Whether an output filter works on content, which HEAD would deceive.
     pub(crate) fn has_content_filters(self) -> bool {
         // SAFETY: the request is alive.

@@ -27,6 +27,16 @@ impl<'r> Request<'r> {
         unsafe { sys::ap_set_content_length(self.raw(), length) };
     }
 
+    /// Sends a part of the body. A client that is gone is noticed elsewhere.
+    pub(crate) fn print(self, text: &[u8]) {
+        // httpd takes no more at once.
+        for part in text.chunks(1 << 20) {
+            let length = c_int::try_from(part.len()).unwrap_or(0);
+            // SAFETY: the request is alive, the part valid during the call.
+            unsafe { sys::ap_rwrite(part.as_ptr().cast(), length, self.raw()) };
+        }
+    }
+
     /// Serves a local URL in place of this request, as GET.
     pub(crate) fn redirect_internally(self, uri: &'r CStr) {
         // SAFETY: the record is alive; M_GET is 0 in all of httpd 2.x.

@@ -61,6 +61,8 @@ pub struct DaemonGroup {
     pub python: Option<PathBuf>,
     /// Virtual environment or prefix of the interpreter.
     pub python_home: Option<PathBuf>,
+    /// Whether the worker in Python alone serves it in any case.
+    pub pure_worker: bool,
     /// Directories for `site.addsitedir`.
     pub python_path: Vec<PathBuf>,
     /// `PYTHON_EGG_CACHE`.
@@ -159,6 +161,7 @@ impl DaemonGroup {
             display_name: None,
             python: None,
             python_home: None,
+            pure_worker: false,
             python_path: Vec::new(),
             python_eggs: None,
             switch_interval: None,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::alias::{self, Alias, Mapped};
 use super::expand::Name;
@@ -57,6 +58,18 @@ pub enum MapHead {
     /// The application sees GET if a filter needs the response's body.
     #[default]
     Auto,
+}
+
+/// WSGILogNotes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogNotes {
+    /// None.
+    #[default]
+    Off,
+    /// What is known anyway.
+    On,
+    /// And CPU time, which has to be measured.
+    Cpu,
 }
 
 /// An access, authentication or dispatch script.
@@ -123,6 +136,10 @@ settings! {
         enable_sendfile: bool,
         /// WSGIIgnoreActivity
         ignore_activity: bool,
+        /// WSGISlowRequests; 0 for none.
+        slow_requests: Duration,
+        /// WSGILogNotes
+        log_notes: LogNotes,
         /// WSGITrustedProxyHeaders, in lower case.
         trusted_proxy_headers: Arc<Vec<String>>,
         /// WSGITrustedProxies
@@ -187,6 +204,18 @@ impl DirectoryConfig {
     #[must_use]
     pub fn enable_sendfile(&self) -> bool {
         self.enable_sendfile.unwrap_or(false)
+    }
+
+    /// WSGISlowRequests; none if no request is slow.
+    #[must_use]
+    pub fn slow_requests(&self) -> Option<Duration> {
+        self.slow_requests.filter(|limit| !limit.is_zero())
+    }
+
+    /// WSGILogNotes or its default, Off.
+    #[must_use]
+    pub fn log_notes(&self) -> LogNotes {
+        self.log_notes.unwrap_or_default()
     }
 
     /// WSGIIgnoreActivity or its default, Off.

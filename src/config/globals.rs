@@ -18,6 +18,17 @@ pub struct Notice {
     pub text: String,
 }
 
+/// A line with a directive of this module, kept when the configuration is to be reported on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// The directive.
+    pub directive: &'static str,
+    /// What follows its name.
+    pub text: String,
+}
+
 /// A script that is loaded before the first request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
@@ -51,6 +62,8 @@ pub struct Globals {
     pub imports: Vec<Import>,
     /// What the server says at its start, at level INFO.
     pub notices: Vec<Notice>,
+    /// All lines, if somebody wants a report.
+    pub entries: Vec<Entry>,
     /// Settings of all interpreters.
     pub python: PythonSettings,
     /// `<WSGIInterpreterOptions>` sections, and settings outside of them.
@@ -66,7 +79,7 @@ pub struct Globals {
     pub telemetry: Option<Telemetry>,
     /// WSGITelemetryOptions CaptureUserAgent
     pub capture_user_agent: bool,
-    /// WSGISlowRequests: report requests that take longer.
+    /// The least WSGISlowRequests of all places, if any is not 0.
     pub slow_requests: Option<Duration>,
 }
 

@@ -81,3 +81,7 @@ pub const INTERPRETER_BLOCKED: u16 = 1023;
 pub const USER_DATABASE: u16 = 1024;
 /// A file path or other value holds something that it cannot hold.
 pub const INVALID_VALUE: u16 = 1025;
+/// What should be an interpreter does not run, or is none.
+pub const NOT_PYTHON: u16 = 1026;
+/// The interpreter is too old for the worker.
+pub const TOO_OLD: u16 = 1027;

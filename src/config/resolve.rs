@@ -4,6 +4,7 @@
 //! every daemon fails here, where an administrator sees it.
 
 use std::fmt::Display;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub struct ServerDefaults {
     pub default_python: PathBuf,
     /// Apache's Timeout of the group's server.
     pub timeout: Duration,
+    /// Whether an interpreter that can't be executed is an error. At a restart it is
+    /// none: httpd would end, and every other group with it.
+    pub must_run: bool,
     /// Level of the virtual host's log for this module, syslog's numbers.
     pub log_level: u8,
 }
@@ -51,7 +55,9 @@ impl Globals {
         let described = |problem: Problem| problem.of(&subject).to_string();
         let identity = identity(group, defaults).map_err(described)?;
         let interpreter = Interpreter::find(group, self, defaults);
-        interpreter.check(group, identity.as_ref()).map_err(described)?;
+        if defaults.must_run {
+            interpreter.check(group, identity.as_ref()).map_err(described)?;
+        }
 
         // One record serves all application groups, so sections that select one
         // of these are left out here.
@@ -84,6 +90,7 @@ impl Globals {
                 .clone()
                 .or_else(|| self.python.eggs.clone().filter(|_| implicit)),
             python_flags: self.python.flags(settings.free_threading),
+            pure_worker: group.pure_worker,
             hash_seed: self.python.hash_seed,
             stack_size: group.stack_size,
             cpu_priority: group.cpu_priority,
@@ -191,6 +198,23 @@ impl Interpreter {
         }
     }
 
+    /// Whether there still is what a virtual environment was made from.
+    fn check_base(&self) -> Result<(), Problem> {
+        let Self { path, source } = self;
+        match base_of(path) {
+            Some(base) if matches!(base.try_exists(), Ok(false)) => Err(Problem::new(
+                problem::NO_INTERPRETER,
+                format!(
+                    "{source}: the virtual environment of {} was made from the Python in {}, \
+                     which is gone; make it anew",
+                    path.display(),
+                    base.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the daemons will be able to execute it.
     fn check(&self, group: &DaemonGroup, identity: Option<&Identity>) -> Result<(), Problem> {
         let Self { path, source } = self;
@@ -203,11 +227,13 @@ impl Interpreter {
             };
         }
         let Some(identity) = identity else {
+            self.check_base()?;
             return match path.metadata() {
                 Ok(_) => Ok(()),
                 Err(error) => Err(missing(path, source, error, "")),
             };
         };
+        self.check_base()?;
         let user = &identity.name;
         let blocked = |text: String| Problem::new(problem::INTERPRETER_BLOCKED, text);
         let mut groups = identity.groups.clone();
@@ -230,6 +256,15 @@ impl Interpreter {
             ))),
         }
     }
+}
+
+/// Where the Python lies that a virtual environment was made from.
+fn base_of(python: &Path) -> Option<PathBuf> {
+    let settings = fs::read_to_string(python.ancestors().nth(2)?.join("pyvenv.cfg")).ok()?;
+    settings.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == "home").then(|| PathBuf::from(value.trim()))
+    })
 }
 
 fn missing(path: &Path, source: &str, why: impl Display, place: &str) -> Problem {

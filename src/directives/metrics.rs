@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Arguments, Context, Directive, Scope, docs};
+use crate::config::LogNotes;
 use crate::config::Telemetry;
-use crate::config::choice::{Choice, flag, fraction};
+use crate::config::choice::{Choice, flag, fraction, one_of};
 use crate::config::options::Line;
 use crate::config::problem::{self, Problem};
 
@@ -26,24 +27,41 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Context::Global,
         Arguments::options(1, "unix:path [interval=seconds]"),
         "none",
-        "Sends figures to a socket, as datagrams.",
+        "Sends figures to a socket, as datagrams for mod_wsgi's collector.",
         telemetry,
     )
-    .with_options(|| docs(INTERVAL))
-    .without_effect("telemetry is not sent yet"),
+    .with_options(|| docs(INTERVAL)),
     Directive::new(
         c"WSGISlowRequests",
-        Context::Global,
+        Context::Directory,
         Arguments::words(1, 1, "seconds"),
-        "none",
-        "Reports requests that run longer.",
+        "0",
+        "Logs requests that run longer while they do, with the Python stack of their thread; 0 \
+         logs none.",
         |scope, line| {
             let limit = Duration::try_from_secs_f64(fraction(line.word(0))?);
-            scope.globals.slow_requests = Some(limit.unwrap_or(Duration::MAX));
+            let limit = limit.unwrap_or(Duration::MAX);
+            scope.directory.slow_requests = Some(limit);
+            if !limit.is_zero() {
+                let least = scope.globals.slow_requests.map_or(limit, |least| least.min(limit));
+                scope.globals.slow_requests = Some(least);
+            }
             Ok(())
         },
-    )
-    .without_effect("slow requests are not reported yet"),
+    ),
+    Directive::new(
+        c"WSGILogNotes",
+        Context::Directory,
+        Arguments::words(1, 1, "On|Off|CPU"),
+        "Off",
+        "On gives the access log notes about each request, such as `%{wsgi-queue}n`; CPU also \
+         measures its CPU time.",
+        |scope, line| {
+            let choices = [("Off", LogNotes::Off), ("On", LogNotes::On), ("CPU", LogNotes::Cpu)];
+            scope.directory.log_notes = Some(one_of(line.word(0), &choices)?);
+            Ok(())
+        },
+    ),
     Directive::new(
         c"WSGITelemetryOptions",
         Context::Global,
@@ -57,7 +75,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             Ok(())
         },
     )
-    .without_effect("telemetry is not sent yet"),
+    .without_effect("the User-Agent of slow requests is not kept"),
 ];
 
 /// Least time between two datagrams, in seconds.

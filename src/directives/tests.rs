@@ -76,8 +76,8 @@ fn error(line: &str) -> String {
 fn names_are_unique_and_complete() {
     let names: BTreeSet<_> = DIRECTIVES.iter().map(Directive::name).collect();
     assert_eq!(names.len(), DIRECTIVES.len());
-    // Every directive of mod_wsgi 6.1, and those that 6.0 removed.
-    assert_eq!(DIRECTIVES.len(), 54);
+    // Every directive of mod_wsgi 6.1, those that 6.0 removed, and WSGILogNotes.
+    assert_eq!(DIRECTIVES.len(), 55);
     for directive in &DIRECTIVES {
         let options = (directive.options)();
         let names: BTreeSet<_> = options.iter().map(|option| option.name).collect();
@@ -394,6 +394,7 @@ fn the_remaining_directives_set_what_they_say() {
         WSGITelemetryService unix:/run/t.sock interval=2.5
         WSGITelemetryOptions +CaptureUserAgent
         WSGISlowRequests 0.5
+        WSGILogNotes CPU
         WSGIPythonWarnings error
         WSGIPythonWarnings ignore
         WSGIPythonHashSeed 7
@@ -407,13 +408,15 @@ fn the_remaining_directives_set_what_they_say() {
     assert!((globals.telemetry.as_ref().unwrap().interval - 2.5).abs() < f64::EPSILON);
     assert!(globals.capture_user_agent && globals.case_insensitive);
     assert_eq!(globals.slow_requests.unwrap().as_millis(), 500);
+    assert_eq!(directory.slow_requests().unwrap().as_millis(), 500);
+    assert_eq!(directory.log_notes(), crate::config::LogNotes::Cpu);
     assert_eq!(globals.python.warnings, ["error", "ignore"]);
     assert_eq!(globals.python.hash_seed, Some(7));
     assert_eq!(directory.callable_object.as_ref().unwrap().text(), "app");
     let script = directory.dispatch_script.as_ref().unwrap();
     assert_eq!(script.path, Path::new("/etc/httpd/d.wsgi"));
-    // The three directives of telemetry and slow requests.
+    // That of WSGITelemetryOptions.
     let notices = config.notices();
-    assert_eq!(notices.len(), 3, "{notices:?}");
+    assert_eq!(notices.len(), 1, "{notices:?}");
     assert!(notices.iter().all(|notice| notice.contains("has no effect")), "{notices:?}");
 }

@@ -82,7 +82,7 @@ pub(crate) fn ask(
     record.fill(0);
     let answers = receive(&slot, request, target.limits.socket, buffer);
     let answers = answers.map_err(|problem| failure(&problem))?;
-    slot.release();
+    slot.release(0);
     if answers.len() == question.functions.len() {
         return Ok(answers);
     }

@@ -50,6 +50,8 @@ pub(super) struct Receiver<'x> {
     data_left: usize,
     data_more: bool,
     descriptors: VecDeque<OwnedFd>,
+    /// The worker has sent something, and may have sent more.
+    has_begun: bool,
     last_received: Instant,
     cancelled: Option<Instant>,
 }
@@ -80,6 +82,7 @@ impl<'x> Receiver<'x> {
             data_left: 0,
             data_more: false,
             descriptors: VecDeque::new(),
+            has_begun: false,
             last_received: Instant::now(),
             cancelled: None,
         }
@@ -129,8 +132,7 @@ impl<'x> Receiver<'x> {
         Ok(())
     }
 
-    /// One successful receive. The socket's receive timeout is a tick, at which the
-    /// clock and the client are looked at.
+    /// One successful receive. At each tick the clock and the client are looked at.
     fn receive(&mut self, response: &mut Response<'_>) -> Result<(), Problem> {
         self.make_room();
         loop {
@@ -150,8 +152,13 @@ impl<'x> Receiver<'x> {
                     continue;
                 }
             }
-            let space = &mut self.buffer[self.end..];
-            match socket::receive(self.slot.channel().socket(), space, true) {
+            let channel = self.slot.channel().socket();
+            // Before its first record the worker has to wake up.
+            if !self.has_begun && !socket::wait_for(channel, Some(TICK))? {
+                self.tick()?;
+                continue;
+            }
+            match socket::receive(channel, &mut self.buffer[self.end..], false) {
                 Ok(received) if received.length == 0 => return Err(Problem::Died),
                 Ok(received) if received.truncated => {
                     return Err(Problem::Malformed("too many descriptors".into()));
@@ -160,9 +167,10 @@ impl<'x> Receiver<'x> {
                     self.end += received.length;
                     self.descriptors.extend(received.descriptors);
                     self.last_received = Instant::now();
+                    self.has_begun = true;
                     return Ok(());
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.tick()?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.has_begun = false,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wsgi_sys::clock;
 use wsgi_sys::table::{Attempt, Note, PoolRef, PoolState, Reservation, Ticket, WaitEnd, Waited};
 
 use super::target::Target;
@@ -76,13 +77,20 @@ pub(super) struct Slot<'c> {
 }
 
 impl Slot<'_> {
+    /// Index of the slot in the table.
+    pub(super) fn index(&self) -> u32 {
+        self.reservation.slot
+    }
+
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    /// The exchange has come to its END: the next request may have the slot.
-    pub(super) fn release(mut self) {
+    /// The exchange has come to its END, so many microseconds after the application was
+    /// called: the next request may have the slot.
+    pub(super) fn release(mut self, application_time: u64) {
         self.released = true;
+        self.child.table.spend(self.reservation, application_time);
         self.child.table.release(self.pool, self.reservation, self.lease);
     }
 }
@@ -136,6 +144,7 @@ pub(super) fn reserve<'c>(
                 uri: request.uri(),
                 client: request.client_ip(),
                 since: request.start_time(),
+                slow_at: target.slow().map_or(0, moment),
             },
         );
         match child.channel(reservation, link_deadline) {
@@ -153,6 +162,11 @@ pub(super) fn reserve<'c>(
             }
         }
     }
+}
+
+/// When it is so much later than now, in microseconds since the epoch.
+fn moment(later: Duration) -> u64 {
+    clock::microseconds().saturating_add(u64::try_from(later.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Waits in the pool's queue. None: begin anew, the pool has changed.
@@ -266,6 +280,11 @@ impl Patience {
             std::thread::sleep(RETRY);
         }
         self.retries <= MOST_RETRIES
+    }
+
+    /// How long it took so far.
+    pub(super) fn waited(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     fn deadline(&self) -> Instant {

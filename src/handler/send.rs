@@ -13,6 +13,7 @@ use super::target::Target;
 use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
+use crate::config::LogNotes;
 use crate::environ::{self, Decimal, Facts};
 use crate::proxies;
 
@@ -133,11 +134,16 @@ pub(super) fn encode<'e>(
     if !target.route.script_reloading {
         record.without_reloading();
     }
+    if target.log_notes() == LogNotes::Cpu {
+        record.with_cpu_time();
+    }
     let facts = Facts {
         method: request.method(),
         uri: request.uri(),
         path_info: request.path_info(),
         query: request.query(),
+        current_uri: request.current_uri(),
+        redirected_from: request.redirected_from(),
         request_line: request.request_line(),
         protocol: request.protocol(),
         scheme: request.scheme(),
@@ -163,7 +169,7 @@ pub(super) fn encode<'e>(
         request_handler: request.handler(),
         handler_script: target.handler_script,
         head_as_get: target.head_as_get,
-        pass_authorization: target.route.pass_authorization,
+        pass_authorization: target.route.pass_authorization || request.passes_authorization(),
     };
     let header = |name: &str| {
         let name = request.pool().string(name.as_bytes());

@@ -7,7 +7,9 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use wsgi_sys::clock;
 
 use crate::access::ownership::objection;
 use crate::apache::Status;
@@ -15,13 +17,15 @@ use crate::apache::configuration::of_server;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::{FileType, Request};
 use crate::child::{Application, Child};
+use crate::config::QUESTIONS;
 use crate::config::expand::{Facts, Kind, Name};
 use crate::config::{
-    Alias, DirectoryConfig, HandlerScript, MapHead, Overrides, Script, ServerConfig, ServerId,
+    Alias, DirectoryConfig, HandlerScript, LogNotes, MapHead, Overrides, Script, ServerConfig,
+    ServerId,
 };
 use crate::proxies::Trust;
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
-use crate::site::{Limits, QUESTIONS, Settings};
+use crate::site::{Limits, Settings};
 
 use super::ask::{Question, ask};
 use crate::access::answer::Answer;
@@ -141,7 +145,7 @@ impl<'a> Target<'a> {
             error_override: directory.error_override(),
             sendfile: directory.enable_sendfile(),
             directory: Some(directory),
-            queue_start: now(),
+            queue_start: clock::microseconds(),
             route,
         })
     }
@@ -171,7 +175,7 @@ impl<'a> Target<'a> {
             head_as_get: false,
             error_override: false,
             directory: None,
-            queue_start: now(),
+            queue_start: clock::microseconds(),
         }
     }
 
@@ -181,6 +185,16 @@ impl<'a> Target<'a> {
             headers: directory.trusted_proxy_headers.as_deref().map_or(&[], Vec::as_slice),
             proxies: directory.trusted_proxies.as_deref().map(Vec::as_slice),
         })
+    }
+
+    /// WSGISlowRequests; none if the request is never slow.
+    pub(super) fn slow(&self) -> Option<Duration> {
+        self.directory.and_then(DirectoryConfig::slow_requests)
+    }
+
+    /// WSGILogNotes.
+    pub(super) fn log_notes(&self) -> LogNotes {
+        self.directory.map_or(LogNotes::Off, DirectoryConfig::log_notes)
     }
 
     /// How the supervisor and the pools call it.
@@ -208,12 +222,6 @@ impl<'a> Target<'a> {
     pub(super) fn failure(&self, code: &str, problem: &dyn fmt::Display) -> String {
         self.text(&format!("MWR{code}"), &problem.to_string())
     }
-}
-
-/// Microseconds since the epoch.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn refuse(request: Request<'_>, refusal: &Refusal) -> Verdict<'static> {

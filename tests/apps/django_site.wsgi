@@ -32,10 +32,15 @@ def file(request):
     return FileResponse(open(__file__, "rb"), content_type="text/plain")
 
 
+def fail(request):
+    raise ValueError("a failing view")
+
+
 urlpatterns = [
     path("", index, name="index"),
     path("form", csrf_exempt(form)),
     path("stream", stream),
     path("file", file),
+    path("fail", fail),
 ]
 application = get_wsgi_application()

@@ -1,5 +1,8 @@
 //! Configurations that httpd must refuse, and those that it must take.
 
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
 use crate::harness::{Config, settings};
 use crate::{ours_only, skip};
 
@@ -90,6 +93,56 @@ fn every_directive_that_needs_no_more_than_being_accepted_is() {
 }
 
 #[test]
+fn what_has_no_effect_says_so_once() {
+    ours_only!("mod_wsgi has sockets, locks and interpreters of its own");
+    let directives = [
+        "WSGISocketPrefix run/other",
+        "WSGISocketRotation Off",
+        "WSGIAcceptMutex default",
+        "WSGIVerboseDebugging On",
+        "WSGIPassApacheRequest On",
+        "WSGIPerInterpreterGIL On",
+        "WSGIDestroyInterpreter Off",
+        "WSGILazyInitialization On",
+        "WSGIPy3kWarningFlag Off",
+        "WSGINewRelicConfigFile newrelic.ini",
+        "WSGINewRelicEnvironment production",
+    ];
+    let options = [
+        "listen-backlog=5",
+        "socket-user={user}",
+        "newrelic-config-file=newrelic.ini",
+        "newrelic-environment=production",
+    ];
+    let server = Config::new()
+        .daemon("app", &options.join(" "))
+        .line(&directives.join("\n"))
+        .line(
+            "<Location />\nWSGIUserAuthoritative On\nWSGIGroupAuthoritative On\n</Location>\n\
+             WSGIProcessGroup app",
+        )
+        .mount("/", "hello.wsgi")
+        .start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+    let names = directives.iter().map(|line| line.split(' ').next().unwrap());
+    let options = options.iter().map(|option| option.split('=').next().unwrap());
+    let more = ["WSGIUserAuthoritative", "WSGIGroupAuthoritative"];
+    for name in names.chain(options).chain(more) {
+        let lines = server.log().lines_with("has no effect");
+        let own: Vec<_> = lines
+            .iter()
+            .filter(|line| {
+                line.contains(&format!("{name} ")) || line.contains(&format!("'{name}'"))
+            })
+            .collect();
+        // The harness has a WSGISocketPrefix of its own.
+        let expected = if name == "WSGISocketPrefix" { 2 } else { 1 };
+        assert_eq!(own.len(), expected, "{name}: {lines:?}");
+        assert!(own.iter().all(|line| line.contains("[wsgi:info]")), "{own:?}");
+    }
+}
+
+#[test]
 fn directives_that_mod_wsgi_6_removed_still_load() {
     ours_only!("mod_wsgi 6 refuses them");
     let server = Config::new()
@@ -103,17 +156,44 @@ fn directives_that_mod_wsgi_6_removed_still_load() {
 #[test]
 fn the_shipped_configurations_load() {
     ours_only!("they are written for this module");
-    let Some(venv) = super::applications::venv() else { skip!("no virtual environment") };
+    let Some(venv) = crate::venv::Venv::find() else { skip!("no virtual environment") };
     let shipped = settings().repository.join("apache-conf");
     let names =
         ["wsgi.conf", "examples/django.conf", "examples/flask.conf", "examples/groups.conf"];
     for name in names {
         let text = std::fs::read_to_string(shipped.join(name)).unwrap();
-        let server = Config::new()
-            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.display()))
+        let server = venv
+            .configure(Config::new())
+            .line(&format!("Define SITE {{apps}}\nDefine VENV {}", venv.home.display()))
             .mount("/test", "hello.wsgi")
             .line(&text)
             .start();
         assert_eq!(server.text("/test"), "Hello, World!\n", "{name}");
     }
+}
+
+#[test]
+fn httpd_stops_when_it_is_told_to_though_an_interpreter_is_gone() {
+    ours_only!("mod_wsgi knows no python=");
+    let Some(venv) = super::venv::Venv::find() else { skip!("no virtual environment") };
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let python = folder.path().join("python");
+    symlink(venv.home.join("bin/python"), &python).unwrap();
+    let config = Config::serving("hello.wsgi", &format!("python={}", python.display()));
+    let mut server = venv.configure(config).start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+    std::fs::remove_file(&python).unwrap();
+    let tell = |order: &str| {
+        let configuration = server.root().join("httpd.conf");
+        let mut httpd = Command::new(&settings().httpd);
+        httpd.args(["-k", order, "-d"]).arg(server.root()).arg("-f").arg(configuration);
+        httpd.output().unwrap()
+    };
+    let refused = tell("graceful");
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("MWR1022"), "{refused:?}");
+    let processes = server.processes();
+    assert!(tell("stop").status.success());
+    server.wait_for_end(&processes);
 }

@@ -130,6 +130,27 @@ fn a_page_finds_what_karrigell_expects() {
 }
 
 #[test]
+fn a_page_answers_in_each_way_that_karrigell_has() {
+    let server = serve(&python_2!());
+    let known = Request::get("/who/x").header("Authorization", "Basic bWU6cA==");
+    assert_eq!(server.request(&known).expect(200).text(), "Basic bWU6cA==\n");
+    let unchanged = server.get("/unchanged/x").expect(304);
+    assert_eq!((unchanged.head.reason.as_str(), &*unchanged.body), ("Not Modified", &b""[..]));
+    let missing = server.get("/translated/x").expect(404);
+    assert!(missing.text().contains("Error code 404"), "{}", missing.text());
+    server.log().wait_for("code 404, message");
+    let printed = server.get("/cgi/x").expect(200);
+    assert_eq!(printed.text(), "printed: by CGI\n");
+    assert_eq!(printed.header("Content-Type"), Some("text/plain"));
+    assert_eq!(printed.head.all("Set-Cookie"), ["a=1", "b=2"]);
+    let source = std::fs::read(server.app("karrigell2/KarrigellRequestHandler.py")).unwrap();
+    assert_eq!(server.get("/file/x").expect(200).body, source);
+    let head = server.request(&Request::new("HEAD", "/file/x")).expect(200);
+    assert_eq!(head.header("Content-Length"), Some(&*source.len().to_string()));
+    assert_eq!(server.text("/quick/n"), "n n\n".repeat(20));
+}
+
+#[test]
 fn a_response_without_a_status_is_a_500_and_the_process_lives_on() {
     let server = serve(&python_2!());
     assert_eq!(server.get("/none/x").status(), 500);
@@ -181,6 +202,10 @@ fn karrigell_4_serves_on_python_3() {
         "www /page.py/index [('b', '2'), ('c', '3')]"
     );
     assert!(server.get("/missing").expect(404).text().contains("File not found"));
+    let zipped = Request::get("/page.py/index").header("Accept-Encoding", "gzip");
+    let zipped = server.request(&zipped).expect(200);
+    assert_eq!(zipped.header("Content-Encoding"), Some("gzip"));
+    assert_eq!(zipped.body[..2], [0x1f, 0x8b]);
     assert_eq!(server.request(&Request::new("HEAD", "/page")).expect(200).body, b"");
     assert_eq!(server.request(&Request::new("PUT", "/page")).status(), 501);
 }

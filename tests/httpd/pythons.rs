@@ -8,7 +8,7 @@ use crate::harness::{Config, Request, Server, settings};
 use crate::{ours_only, skip};
 
 /// Where everybody can read what lies in a private home.
-const COPIES: &str = "/var/tmp/mod_wsgi-test-pythons";
+pub(super) const COPIES: &str = "/var/tmp/mod_wsgi-test-pythons";
 
 /// Leaves out what a server does not need: a tenth of the size remains.
 const COPY: &str = "tar -C \"$1\" --exclude='lib/python*/test' --exclude='*.a' \
@@ -25,7 +25,7 @@ pub(super) struct Python {
 
 impl Python {
     /// The line that makes a group of that name with this interpreter.
-    fn group(&self, options: &str) -> String {
+    pub(super) fn group(&self, options: &str) -> String {
         format!("WSGIDaemonProcess {} python={} {options}", self.name, self.program.display())
     }
 
@@ -89,12 +89,17 @@ fn copy_interpreter(from: &Path, to: &Path) {
 
 /// The copies are not where they were built for: their libraries must be found otherwise.
 pub(super) fn with_libraries(config: Config, pythons: &[Python]) -> Config {
+    config.environment("LD_LIBRARY_PATH", &library_path(pythons))
+}
+
+/// The folders of all shared libraries of these Pythons.
+pub(super) fn library_path(pythons: &[Python]) -> String {
     let libraries: Vec<_> = pythons
         .iter()
         .filter_map(|python| python.library.as_ref())
         .map(|library| library.display().to_string())
         .collect();
-    config.environment("LD_LIBRARY_PATH", &libraries.join(":"))
+    libraries.join(":")
 }
 
 /// An httpd with a group for each Python, whose script is at `/NAME`.
@@ -280,4 +285,41 @@ def application(environ, start_response):
         log.wait_for(&format!("thread of {version} ends"));
         log.wait_for(&format!("goodbye of {version}"));
     }
+}
+
+#[test]
+fn passwords_are_checked_on_python_2() {
+    ours_only!("mod_wsgi is linked with one Python");
+    let python = pythons().into_iter().find(|python| python.name.starts_with("2.7"));
+    let Some(python) = python else { skip!("no Python 2.7 of pyenv's") };
+    let script = "
+def check_password(environ, user, password):
+    assert type(user) is type(password) is str
+    if user == 'raises':
+        raise ValueError('not this one: %s' % password)
+    return {'me': password == 'p\\xe9'}.get(user)
+";
+    let modules = ["auth_basic", "authn_core", "authz_user"];
+    let config = modules.into_iter().fold(Config::new(), Config::module);
+    let server = with_libraries(config, std::slice::from_ref(&python))
+        .file("guard.py", script)
+        .file("page.html", "page")
+        .line(&format!("WSGIDaemonProcess wsgi-access python={}", python.program.display()))
+        .line(
+            "Alias /files {apps}\n<Location /files>\nAuthType Basic\nAuthName a\n\
+             AuthBasicProvider wsgi\nWSGIAuthUserScript {apps}/guard.py\nRequire valid-user\n\
+             </Location>",
+        )
+        .expect_errors()
+        .expect_log("AH0")
+        .start();
+    // "me" with the right password in Latin-1 and a wrong one, "raises:secret", nobody.
+    for (credentials, status) in
+        [("bWU6cOk=", 200), ("bWU6cA==", 401), ("cmFpc2VzOnNlY3JldA==", 500), ("eDp5", 401)]
+    {
+        let authorization = format!("Basic {credentials}");
+        let request = Request::get("/files/page.html").header("Authorization", &authorization);
+        assert_eq!(server.request(&request).status(), status, "{credentials}");
+    }
+    server.log().wait_for("ValueError: not this one: ********");
 }

@@ -37,7 +37,7 @@ pub use log::Log;
 pub use names::{ENVIRON_NAMES, environ_name, environ_name_id};
 pub use request::{Name, RequestReader, RequestWriter};
 
-use request::{FLAG_BODY, FLAG_NO_RELOAD};
+use request::{FLAG_BODY, FLAG_CPU, FLAG_NO_RELOAD};
 
 use crate::Error;
 use crate::limits::{MAX_DATA, MAX_LOG, MAX_RECORD};
@@ -96,7 +96,7 @@ impl Kind {
     #[must_use]
     pub const fn flags(self) -> u8 {
         match self {
-            Self::Request => FLAG_BODY | FLAG_NO_RELOAD,
+            Self::Request => FLAG_BODY | FLAG_NO_RELOAD | FLAG_CPU,
             Self::Data => FLAG_MORE,
             _ => 0,
         }

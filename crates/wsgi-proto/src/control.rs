@@ -29,6 +29,13 @@ fields! {
         worker_directory: PathBuf,
         /// uid of httpd's children: only they may use the mailbox.
         child_uid: u32,
+        /// Milliseconds after which a request may be slow, wherever that is least; 0 if
+        /// none ever is.
+        slow_requests: u32,
+        /// Socket of a collector of telemetry, if there is one.
+        telemetry: Option<PathBuf>,
+        /// Seconds between two reports to it.
+        telemetry_interval: f64,
     }
 
     /// A script that the group's first process of an application group loads.
@@ -92,6 +99,8 @@ fields! {
         python_eggs: Option<PathBuf>,
         /// Interpreter flags, e.g. `-O`, `-B`, `-Wdefault`.
         python_flags: Vec<String>,
+        /// Whether the worker in Python alone serves it in any case.
+        pure_worker: bool,
         /// `PYTHONHASHSEED`; none for Python's own random seed.
         hash_seed: Option<u32>,
         /// Stack of a worker thread in bytes; 0 for the system's default.

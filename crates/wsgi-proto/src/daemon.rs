@@ -103,6 +103,16 @@ fields! {
         raise: bool,
     }
 
+    /// A request is slow: where is it? Answered by [`Traced`], from a thread that
+    /// needs the GIL to do so.
+    pub struct Trace {
+        /// The worker thread, from 0.
+        thread: u32,
+        /// Milliseconds that the request has run at least: one that began later
+        /// is not meant.
+        age: u32,
+    }
+
     /// The process can take requests.
     pub struct Ready {
         /// False if a script in `preload` failed to load; its traceback was logged.
@@ -149,6 +159,15 @@ fields! {
 
     /// Answers [`Probe`].
     pub struct Alive {}
+
+    /// Answers [`Trace`].
+    pub struct Traced {
+        /// Repeated from the question.
+        thread: u32,
+        /// UTF-8 text of the Python stack, the innermost call last; empty if the
+        /// request has ended.
+        stack: String,
+    }
 }
 
 records! {
@@ -164,6 +183,8 @@ records! {
         Probe(Probe) = 4,
         /// See [`Interrupt`].
         Interrupt(Interrupt) = 5,
+        /// See [`Trace`].
+        Trace(Trace) = 6,
     }
 }
 
@@ -186,5 +207,7 @@ records! {
         Loaded(Loaded) = 71,
         /// See [`Alive`].
         Alive(Alive) = 72,
+        /// See [`Traced`].
+        Traced(Traced) = 73,
     }
 }

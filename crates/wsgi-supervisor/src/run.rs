@@ -14,6 +14,8 @@ mod logs;
 mod memory;
 mod parent;
 mod perform;
+mod slow;
+mod telemetry;
 mod worker;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -68,6 +70,7 @@ pub(crate) struct Loop {
     channels: BTreeMap<u32, Channel>,
     pools: BTreeMap<u32, PoolRef>,
     logs: Logs,
+    telemetry: Option<telemetry::Telemetry>,
     /// Directory of `boot.py`, and the uid of httpd's children.
     setting: parent::Setting,
     /// When pools of an earlier supervisor were found, or looked after last, and how often.
@@ -112,6 +115,7 @@ impl Loop {
             channels: BTreeMap::new(),
             pools: BTreeMap::new(),
             logs: Logs::open()?,
+            telemetry: None,
             setting: parent::Setting::default(),
             took_over: None,
             kills: memory::kills(),
@@ -140,6 +144,7 @@ impl Loop {
             if self.next_look().is_some_and(|look| look.is_zero()) {
                 self.look_for_old_leases();
             }
+            self.tell_collector();
             if self.state.next_deadline(self.now()).is_some_and(|at| at <= self.now()) {
                 self.events.push_back(Event::Tick);
             }
@@ -173,6 +178,10 @@ impl Loop {
         }
         if self.workers.values().any(Worker::congested) {
             timeout = Some(timeout.map_or(OUTBOX_RETRY, |timeout| timeout.min(OUTBOX_RETRY)));
+        }
+        if let Some(telemetry) = &self.telemetry {
+            let due = telemetry.wait() + Duration::from_millis(1);
+            timeout = Some(timeout.map_or(due, |timeout| timeout.min(due)));
         }
         let sources = self.sources();
         let descriptors: Vec<_> = sources.iter().map(|(_, descriptor)| *descriptor).collect();

@@ -17,9 +17,11 @@ mod message;
 mod patrol;
 mod pool;
 mod ranges;
+mod record;
 mod recycling;
 mod schedule;
 mod slots;
+mod slow;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +34,9 @@ use wsgi_sys::table;
 
 pub(crate) use action::{Action, Level};
 use daemon::Daemon;
-pub(crate) use event::{ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight};
+pub(crate) use event::{
+    ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight, SlowRequest,
+};
 use pool::Pool;
 use ranges::Ranges;
 
@@ -137,6 +141,8 @@ impl Supervisor {
             Event::Recycle { daemon, reason } => self.reported(daemon, &reason, now),
             Event::Loaded { daemon, script } => self.loaded(daemon, script),
             Event::Alive(daemon) => self.alive(daemon, now),
+            Event::Slow { daemon, requests } => self.slow(daemon, requests, now),
+            Event::Traced { daemon, thread, stack } => self.traced(daemon, thread, &stack),
             Event::Seen { daemon, sight } => self.seen(daemon, &sight, now),
             Event::LinkEnded(daemon) => self.link_ended(daemon, now),
             Event::Misbehaved { daemon, what } => self.misbehaved(daemon, &what),

@@ -1,8 +1,26 @@
-//! The wall clock in the time zone of this machine.
+//! The wall clock, and the clock of a thread.
 //!
-//! *Runs in:* supervisor.
+//! *Runs in:* httpd child, supervisor, daemon.
 
 use std::mem::MaybeUninit;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Microseconds since 1970.
+#[must_use]
+pub fn microseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// CPU time that the calling thread has used.
+#[must_use]
+pub fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the time there; if it does not, it stays 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
 
 /// A moment in the local time zone, as calendars count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

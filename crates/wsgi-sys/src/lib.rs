@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod descriptor;
 pub mod process;
+pub mod readiness;
 pub mod socket;
 pub mod table;
 pub mod user;

@@ -4,6 +4,7 @@
 //! *Threads:* any; the supervisor has one.
 
 mod child;
+mod usage;
 mod watch;
 
 use std::ffi::{CString, OsString};
@@ -19,9 +20,10 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use child::Prepared;
+pub use usage::{Usage, usage};
 pub use watch::{
-    Exit, become_subreaper, open_pidfd, reap, reap_strays, set_parent_death_signal, set_priority,
-    signal, start_time,
+    Exit, become_subreaper, name_thread, open_pidfd, reap, reap_strays, set_parent_death_signal,
+    set_priority, signal, start_time,
 };
 
 /// Whom a process shall run as.

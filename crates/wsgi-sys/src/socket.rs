@@ -245,6 +245,19 @@ pub fn wait_readable(
     Ok(polled.iter().map(|fd| fd.revents().is_none_or(|events| !events.is_empty())).collect())
 }
 
+/// Waits until a socket is readable, hung up or in error; false when the timeout
+/// (`None`: forever) has passed. A reader had better wait here than in a receiving
+/// call: Linux wakes whoever blocks there also when the peer has taken what was sent.
+pub fn wait_for(socket: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut polled = [PollFd::new(socket, PollFlags::POLLIN)];
+    let ready = retry(|| {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        nix::poll::ppoll(&mut polled, left.map(TimeSpec::from_duration), None)
+    })?;
+    Ok(ready > 0)
+}
+
 /// Waits until a socket can be read (or is hung up or in error) or written: which of
 /// both. Neither when the timeout has passed.
 pub fn wait_either(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<(bool, bool)> {

@@ -29,11 +29,14 @@
 //!
 //! Nothing read here is trusted: indices are checked, loops are bounded.
 
+mod accounts;
+mod chronicle;
 mod futex;
 mod layout;
 mod leases;
 mod notes;
 mod pools;
+mod profiles;
 mod queue;
 mod slots;
 mod waits;
@@ -49,7 +52,10 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
+pub use accounts::{Account, Tally};
+pub use chronicle::{Incident, IncidentKind, MAX_INCIDENTS, Office};
 use layout::Shared;
+pub use profiles::{Profile, Seat};
 pub use waits::{QueueFigures, WaitEnd};
 
 /// Leases of httpd children: 1 to below this. 0 is nobody.
@@ -213,6 +219,8 @@ pub struct Note<'a> {
     pub client: &'a [u8],
     /// Microseconds since 1970.
     pub since: u64,
+    /// Microseconds since 1970 from when on it counts as slow; 0 for never.
+    pub slow_at: u64,
 }
 
 /// A slot's note, as read back.
@@ -228,6 +236,12 @@ pub struct SlotNote {
     pub client: Vec<u8>,
     /// Microseconds since 1970.
     pub since: u64,
+    /// Microseconds since 1970 from when on it counts as slow; 0 for never.
+    pub slow_at: u64,
+    /// Requests that the slot had served before this one.
+    pub number: u64,
+    /// Epoch of the slot's channel.
+    pub epoch: u32,
 }
 
 impl Table {

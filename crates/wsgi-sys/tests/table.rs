@@ -192,7 +192,14 @@ fn contender() {
                 while Instant::now() < end && std::os::unix::process::parent_id() == parent {
                     let (reservation, _) = obtain(table, pool, lease);
                     mark += 1;
-                    let note = Note { method: b"", host: b"", uri: b"", client: b"", since: mark };
+                    let note = Note {
+                        method: b"",
+                        host: b"",
+                        uri: b"",
+                        client: b"",
+                        since: mark,
+                        slow_at: 0,
+                    };
                     table.describe(reservation, &note);
                     if mark.is_multiple_of(4) {
                         std::thread::sleep(Duration::from_micros(50));

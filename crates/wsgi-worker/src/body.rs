@@ -2,6 +2,7 @@
 //!
 //! *Runs in:* daemon. *Threads:* behind the line's lock, without the GIL.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use wsgi_proto::channel::{BodyEnd, Demand, Kind};
@@ -175,7 +176,7 @@ impl Body {
         if self.fault.is_none() && self.inbox.available().len() < 4096 {
             match self.inbox.fill(socket, false) {
                 Ok(()) => {}
-                Err(lost) if would_block(&lost) => {}
+                Err(lost) if lost.is_nothing_yet() => {}
                 Err(_) => self.fault = Some(Fault::Lost),
             }
         }
@@ -218,10 +219,7 @@ impl Body {
                 let size = room.len().min(self.record);
                 let available = self.inbox.available();
                 let count = if available.is_empty() && size >= DIRECT {
-                    match socket::receive_bytes(socket, &mut room[..size], true) {
-                        Ok(0) | Err(_) => return Err(Fault::Lost),
-                        Ok(count) => count,
-                    }
+                    receive_straight(socket, &mut room[..size]).map_err(|_| Fault::Lost)?
                 } else {
                     if available.is_empty() {
                         self.inbox.fill(socket, true).map_err(lost)?;
@@ -262,7 +260,7 @@ impl Body {
                 }
                 None => match self.inbox.fill(socket, false) {
                     Ok(()) => {}
-                    Err(error) if would_block(&error) => {
+                    Err(error) if error.is_nothing_yet() => {
                         self.ask(need, demand).map_err(lost)?;
                         self.inbox.fill(socket, true).map_err(lost)?;
                     }
@@ -283,6 +281,16 @@ impl Body {
     }
 }
 
-fn would_block(lost: &Lost) -> bool {
-    matches!(lost, Lost::Io(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+/// Receives at least one byte past the inbox.
+fn receive_straight(socket: BorrowedFd<'_>, room: &mut [u8]) -> Result<usize, Lost> {
+    loop {
+        match socket::receive_bytes(socket, room, false) {
+            Ok(0) => return Err(Lost::End),
+            Ok(count) => return Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket::wait_for(socket, None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

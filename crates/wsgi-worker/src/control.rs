@@ -13,12 +13,13 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_proto::daemon::{
     Alive, ChannelLost, ChannelReady, Hello, Loaded, Log, Ready, Recycle, Start, ToDaemon,
-    ToSupervisor,
+    ToSupervisor, Traced,
 };
 use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
 use wsgi_sys::socket;
 
-use crate::seat::{Offer, Seat};
+use crate::seat::{Channel, Seat};
+use crate::watch::Watch;
 use crate::{log, script, thread as worker};
 
 /// How long a message to a supervisor that does not read may block its sender.
@@ -35,6 +36,7 @@ pub(crate) struct Control {
     socket: OwnedFd,
     pub(crate) start: Start,
     pub(crate) seats: Vec<Seat>,
+    pub(crate) watch: Watch,
     /// Where Python's signal handler leaves a byte for [`Control::step`].
     awoken: OwnedFd,
     waker: Mutex<Option<OwnedFd>>,
@@ -90,8 +92,15 @@ impl Control {
         Ok(())
     }
 
-    /// Says that a worker thread waits on its channel.
-    pub(crate) fn channel_ready(&self, thread: u32, epoch: u32) {
+    /// Watches a seat's new channel for requests, and says so.
+    pub(crate) fn watch_channel(&self, seat: usize, channel: &Channel) {
+        if let Err(error) = self.watch.add(channel.line.socket(), seat) {
+            let number = seat + 1;
+            let message =
+                format!("MWR3006: the channel of worker thread {number} can't be watched: {error}");
+            return log::write(log::level::ERROR, message.as_bytes());
+        }
+        let (thread, epoch) = (u32::try_from(seat).unwrap_or(u32::MAX), channel.epoch);
         // A supervisor that is gone has no use for it.
         let _ = self.send(&ToSupervisor::ChannelReady(ChannelReady { thread, epoch }));
     }
@@ -183,10 +192,13 @@ impl Control {
         let mut descriptors = received.descriptors.into_iter();
         match ToDaemon::decode(buffer.get(..received.length).unwrap_or_default()) {
             Ok(ToDaemon::Channel(channel)) => {
-                let seat =
-                    usize::try_from(channel.thread).ok().and_then(|index| self.seats.get(index));
-                match (seat, descriptors.next()) {
-                    (Some(seat), Some(socket)) => seat.give(Offer { socket, epoch: channel.epoch }),
+                let index = usize::try_from(channel.thread).unwrap_or(usize::MAX);
+                match (self.seats.get(index), descriptors.next()) {
+                    (Some(seat), Some(socket)) => {
+                        if let Some(channel) = seat.give(socket, channel.epoch) {
+                            py.detach(|| self.watch_channel(index, &channel));
+                        }
+                    }
                     _ => {
                         let message = format!(
                             "MWR3002: the supervisor sent channel {} of thread {} without a descriptor, or for a thread that does not exist; it was ignored",
@@ -200,6 +212,11 @@ impl Control {
             // Said by a thread that has got the GIL to do so: that is the point.
             Ok(ToDaemon::Probe(_)) => drop(self.send(&ToSupervisor::Alive(Alive {}))),
             Ok(ToDaemon::Interrupt(interrupt)) => worker::interrupt(py, &interrupt),
+            Ok(ToDaemon::Trace(trace)) => {
+                let stack = worker::trace(py, &trace);
+                let traced = Traced { thread: trace.thread, stack };
+                drop(self.send(&ToSupervisor::Traced(traced)));
+            }
             Ok(ToDaemon::Start(_)) | Err(_) => {
                 let message = "MWR3003: the supervisor sent a message that this worker does not know; it was ignored";
                 py.detach(|| log::write(log::level::ERROR, message.as_bytes()));
@@ -245,11 +262,17 @@ pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound
     })?;
     let (awoken, waker) = socket::stream_pair()?;
     let facts = facts(py, &start)?;
-    let seats = (0..start.threads).map(|_| Seat::default()).collect();
+    let seats: Vec<_> = (0..start.threads).map(|_| Seat::default()).collect();
+    // Free-threaded builds have this function, and threads that need no GIL.
+    let parallel = sys.getattr_opt("_is_gil_enabled")?.is_some_and(|asked| {
+        asked.call0().and_then(|gil| gil.extract()).is_ok_and(|gil: bool| !gil)
+    });
+    let watch = Watch::new(seats.len(), parallel)?;
     let control = Control {
         socket: link,
         start,
         seats,
+        watch,
         awoken,
         waker: Mutex::new(Some(waker)),
         supervisor_gone: AtomicBool::new(false),

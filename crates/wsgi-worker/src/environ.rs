@@ -46,6 +46,15 @@ impl Environ {
         constants.set_item("mod_wsgi.process_group", &start.process_group)?;
         constants.set_item("mod_wsgi.application_group", &start.application_group)?;
         constants.set_item("mod_wsgi.thread_id", thread + 1)?;
+        let sys = py.import("sys")?;
+        let version = format!(
+            "{}.{}.{}",
+            py.version_info().major,
+            py.version_info().minor,
+            py.version_info().patch
+        );
+        constants.set_item("mod_wsgi.python_version", version)?;
+        constants.set_item("mod_wsgi.python_executable", sys.getattr("executable")?)?;
         Ok(Self {
             template: constants.copy()?.unbind(),
             constants: constants.unbind(),

@@ -5,15 +5,14 @@
 //! made by `mod_wsgi._streams`.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView};
 use wsgi_proto::limits::MAX_LOG;
 
-use crate::line::Line;
+use crate::line::ended;
 use crate::log::{self, Destination, level};
 
 /// The beginning of a line that has not ended.
@@ -51,19 +50,27 @@ impl Drop for Partial {
 #[pyclass(frozen)]
 #[derive(Debug)]
 pub(crate) struct Errors {
-    line: Arc<Line>,
-    serial: AtomicU64,
+    destination: Mutex<Option<Destination>>,
     partial: Mutex<Vec<u8>>,
 }
 
 impl Errors {
-    pub(crate) fn new(line: Arc<Line>) -> Self {
-        Self { line, serial: AtomicU64::new(0), partial: Mutex::new(Vec::new()) }
+    pub(crate) fn new() -> Self {
+        Self { destination: Mutex::new(None), partial: Mutex::new(Vec::new()) }
     }
 
-    /// Gives the stream to request `serial`.
-    pub(crate) fn set_serial(&self, serial: u64) {
-        self.serial.store(serial, Ordering::Release);
+    /// Gives the stream to a request.
+    pub(crate) fn set_destination(&self, destination: Destination) {
+        *self.destination.lock().unwrap_or_else(PoisonError::into_inner) = Some(destination);
+    }
+
+    fn destination(&self) -> Option<Destination> {
+        self.destination.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether its request still runs.
+    fn runs(&self) -> bool {
+        self.destination().is_some_and(|request| request.line.runs(request.serial))
     }
 
     /// True if a line was begun and has not ended.
@@ -80,12 +87,7 @@ impl Errors {
 
     fn log(&self, lines: &[u8]) {
         if !lines.is_empty() {
-            let serial = self.serial.load(Ordering::Acquire);
-            log::write_to(
-                Some(&Destination { line: Arc::clone(&self.line), serial }),
-                level::ERROR,
-                lines,
-            );
+            log::write_to(self.destination().as_ref(), level::ERROR, lines);
         }
     }
 }
@@ -100,7 +102,9 @@ impl Errors {
     const CLOSED: bool = false;
 
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
-        self.line.check(self.serial.load(Ordering::Acquire), "wsgi.errors")?;
+        if !self.runs() {
+            return Err(ended("wsgi.errors"));
+        }
         let data = bytes(data)?;
         let data = data.as_bytes();
         py.detach(|| {
@@ -117,7 +121,7 @@ impl Errors {
     }
 
     fn flush(&self, py: Python<'_>) {
-        if self.line.runs(self.serial.load(Ordering::Acquire)) {
+        if self.runs() {
             py.detach(|| self.end_line());
         }
     }

@@ -3,7 +3,7 @@
 //! *Runs in:* daemon. *Threads:* the worker thread.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyOSError, PySystemExit};
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 use pyo3::{ffi, intern};
 use wsgi_proto::channel::{End, Outcome, RequestReader, environ_name_id};
+use wsgi_sys::clock;
 
 use crate::body::{Body, Fault};
 use crate::control::Control;
@@ -27,13 +28,18 @@ use crate::{events, output, script, thread};
 /// What a worker thread keeps from one request to the next.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    line: Arc<Line>,
-    thread: usize,
-    serial: u64,
     environ: Environ,
     errors: Option<RequestErrors>,
     /// The callable's name in the last request.
     callable: (Vec<u8>, Py<PyString>),
+}
+
+/// One request of those that a thread serves.
+#[derive(Debug)]
+struct Exchange<'d> {
+    desk: &'d mut Desk,
+    line: &'d Arc<Line>,
+    serial: u64,
 }
 
 /// A `wsgi.errors`: used again if the application did not keep it.
@@ -52,50 +58,40 @@ pub(crate) struct Conclusion {
     is_head: bool,
     script: String,
     began: Instant,
+    /// CPU time of the thread when it began, if it is to be told.
+    cpu: Option<Duration>,
 }
 
 impl Desk {
     /// # Errors
     /// Only those of a Python that is out of memory.
-    pub(crate) fn new(
-        py: Python<'_>,
-        control: &Control,
-        thread: usize,
-        line: Arc<Line>,
-    ) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'_>, control: &Control, thread: usize) -> PyResult<Self> {
         Ok(Self {
-            line,
-            thread,
-            serial: 0,
             environ: Environ::new(py, control, thread)?,
             errors: None,
             callable: (Vec::new(), PyString::new(py, "").unbind()),
         })
     }
 
-    pub(crate) fn line(&self) -> &Arc<Line> {
-        &self.line
-    }
-
-    /// Runs the application. The error is that of a channel that can't be used
-    /// any longer, never the application's.
+    /// Runs the application for a request that came over the line of this seat. The
+    /// error is that of a channel that can't be used any longer, never the
+    /// application's.
     ///
     /// # Errors
     /// [`Lost`].
     pub(crate) fn run(
         &mut self,
         py: Python<'_>,
+        line: &Arc<Line>,
+        seat: usize,
         request: RequestReader<'_>,
         payload: &[u8],
     ) -> Result<Conclusion, Lost> {
         let daemon_start = epoch_seconds();
         let began = Instant::now();
-        self.serial += 1;
-        self.line.set_serial(self.serial);
-        log::set_destination(Some(Destination {
-            line: Arc::clone(&self.line),
-            serial: self.serial,
-        }));
+        let serial = line.begin();
+        log::set_destination(Some(Destination { line: Arc::clone(line), serial }));
+        let cpu = request.cpu_time.then(clock::thread_time);
         let environ = match self.environ.build(py, request, payload) {
             Ok(environ) => Ok(environ),
             Err(EnvironError::Record(error)) => return Err(error.into()),
@@ -104,28 +100,70 @@ impl Desk {
         let script =
             if request.handler_script.is_empty() { request.script } else { request.handler_script };
         let script_name = || String::from_utf8_lossy(script).into_owned();
+        let mut exchange = Exchange { desk: self, line, serial };
         let result = environ.and_then(|environ| {
             let is_head = environ
                 .get_item(known(py, const { environ_name_id("REQUEST_METHOD") }))?
                 .is_some_and(|method| method.eq("HEAD").unwrap_or(false));
-            let failure = self.respond(py, &request, script, &environ, daemon_start)?;
+            let failure = exchange.respond(py, seat, &request, script, &environ, daemon_start)?;
             Ok((failure, is_head))
         });
-        let (failure, is_head) =
-            result.unwrap_or_else(|error| (Some(self.report(py, &script_name(), &error)), false));
-        events::finished(py, &self.line, self.serial);
-        thread::set_idle(py, self.thread);
+        let (failure, is_head) = result
+            .unwrap_or_else(|error| (Some(exchange.report(py, &script_name(), &error)), false));
+        events::finished(py, line, serial);
+        thread::set_idle(py, seat);
         errors::end_lines(py);
         self.end_errors(py);
         log::set_destination(None);
-        Ok(Conclusion { failure, is_head, script: script_name(), began })
+        Ok(Conclusion { failure, is_head, script: script_name(), began, cpu })
     }
 
+    /// The text stream for `wsgi.errors`.
+    fn begin_errors<'py>(
+        &mut self,
+        py: Python<'py>,
+        destination: Destination,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let errors = match &self.errors {
+            Some(errors) => errors,
+            None => {
+                let stream = Py::new(py, Errors::new())?;
+                let text = py
+                    .import("mod_wsgi._streams")?
+                    .call_method1("request_errors", (&stream,))?
+                    .unbind();
+                self.errors.insert(RequestErrors { stream, text })
+            }
+        };
+        errors.stream.get().set_destination(destination);
+        Ok(errors.text.bind(py).clone())
+    }
+
+    /// Logs the line that was begun; keeps the stream if nobody else does.
+    fn end_errors(&mut self, py: Python<'_>) {
+        let Some(RequestErrors { stream, text }) = &self.errors else {
+            return;
+        };
+        if stream.get().has_partial() {
+            py.detach(|| stream.get().end_line());
+        }
+        // Known are: ours of both, and that of the text stream to the binary one.
+        // SAFETY: both objects live, and this thread is attached.
+        let (texts, streams) =
+            unsafe { (ffi::Py_REFCNT(text.as_ptr()), ffi::Py_REFCNT(stream.as_ptr())) };
+        if texts > 1 || streams > 2 {
+            self.errors = None;
+        }
+    }
+}
+
+impl Exchange<'_> {
     /// Calls the application and sends what it returns; the status of a failure
     /// that was logged.
     fn respond(
         &mut self,
         py: Python<'_>,
+        seat: usize,
         request: &RequestReader<'_>,
         script: &[u8],
         environ: &Bound<'_, PyDict>,
@@ -134,16 +172,16 @@ impl Desk {
         let request_id =
             environ.get_item(known(py, const { environ_name_id("mod_wsgi.request_id") }))?;
         let request_id = request_id.map_or_else(|| py.None(), Bound::unbind);
-        thread::set_active(self.thread, request_id);
+        thread::set_active(seat, request_id);
         self.complete(py, request, environ, daemon_start)?;
         let Some(application) = self.application(py, request, script)? else {
             return Ok(Some(500));
         };
         environ.set_item(intern!(py, "mod_wsgi.application_start"), epoch_seconds())?;
         let application = events::started(environ, application)?;
-        let start_response = StartResponse { line: Arc::clone(&self.line), serial: self.serial };
+        let start_response = StartResponse { line: Arc::clone(self.line), serial: self.serial };
         let result = application.call1((environ, start_response))?;
-        let failure = output::send(py, &self.line, &result)
+        let failure = output::send(py, self.line, &result)
             .err()
             .map(|error| self.report(py, &String::from_utf8_lossy(script), &error));
         if !result.is_exact_instance_of::<PyList>() && !result.is_exact_instance_of::<PyTuple>() {
@@ -174,9 +212,10 @@ impl Desk {
                 Some(length) => length.extract::<String>()?.parse().ok(),
                 None => None,
             };
-        let input = Input { line: Arc::clone(&self.line), serial: self.serial, announced };
+        let input = Input { line: Arc::clone(self.line), serial: self.serial, announced };
         environ.set_item(intern!(py, "wsgi.input"), input.into_pyobject(py)?)?;
-        environ.set_item(intern!(py, "wsgi.errors"), self.begin_errors(py)?)?;
+        let destination = Destination { line: Arc::clone(self.line), serial: self.serial };
+        environ.set_item(intern!(py, "wsgi.errors"), self.desk.begin_errors(py, destination)?)?;
         environ.set_item(intern!(py, "mod_wsgi.request_start"), seconds(request.request_start))?;
         environ.set_item(intern!(py, "mod_wsgi.queue_start"), seconds(request.queue_start))?;
         environ.set_item(intern!(py, "mod_wsgi.daemon_start"), daemon_start)
@@ -203,10 +242,11 @@ impl Desk {
         } else {
             b"handle_request"
         };
-        if self.callable.0 != name {
-            self.callable = (name.to_vec(), crate::latin1::decode(py, name).unbind());
+        let callable = &mut self.desk.callable;
+        if callable.0 != name {
+            *callable = (name.to_vec(), crate::latin1::decode(py, name).unbind());
         }
-        let application = globals.get_item(self.callable.1.bind(py))?;
+        let application = globals.get_item(callable.1.bind(py))?;
         if application.is_none() {
             let message = format!(
                 "MWR3013: script {} has no global named {}; name the WSGI application so, or set WSGICallableObject",
@@ -246,40 +286,6 @@ impl Desk {
         match fault {
             Some(Fault::Status(status @ 400..=599)) => status,
             _ => status,
-        }
-    }
-
-    /// The text stream for `wsgi.errors`.
-    fn begin_errors<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let errors = match &self.errors {
-            Some(errors) => errors,
-            None => {
-                let stream = Py::new(py, Errors::new(Arc::clone(&self.line)))?;
-                let text = py
-                    .import("mod_wsgi._streams")?
-                    .call_method1("request_errors", (&stream,))?
-                    .unbind();
-                self.errors.insert(RequestErrors { stream, text })
-            }
-        };
-        errors.stream.get().set_serial(self.serial);
-        Ok(errors.text.bind(py).clone())
-    }
-
-    /// Logs the line that was begun; keeps the stream if nobody else does.
-    fn end_errors(&mut self, py: Python<'_>) {
-        let Some(RequestErrors { stream, text }) = &self.errors else {
-            return;
-        };
-        if stream.get().has_partial() {
-            py.detach(|| stream.get().end_line());
-        }
-        // Known are: ours of both, and that of the text stream to the binary one.
-        // SAFETY: both objects live, and this thread is attached.
-        let (texts, streams) =
-            unsafe { (ffi::Py_REFCNT(text.as_ptr()), ffi::Py_REFCNT(stream.as_ptr())) };
-        if texts > 1 || streams > 2 {
-            self.errors = None;
         }
     }
 }
@@ -332,8 +338,10 @@ impl Conclusion {
         }
         let end = End {
             outcome,
-            application_time: u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
-            cpu_time: 0,
+            application_time: micros(self.began.elapsed()),
+            cpu_time: self
+                .cpu
+                .map_or(0, |before| micros(clock::thread_time().saturating_sub(before))),
             input: body.consumed,
             output: reply.output,
         };
@@ -361,11 +369,15 @@ impl Conclusion {
     }
 }
 
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn epoch_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// Seconds from microseconds.
 fn seconds(microseconds: u64) -> f64 {
-    std::time::Duration::from_micros(microseconds).as_secs_f64()
+    Duration::from_micros(microseconds).as_secs_f64()
 }

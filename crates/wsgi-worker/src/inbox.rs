@@ -41,6 +41,13 @@ impl From<io::Error> for Lost {
     }
 }
 
+impl Lost {
+    /// Nothing is there to be read yet: not a loss at all.
+    pub(crate) fn is_nothing_yet(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -86,7 +93,10 @@ impl Inbox {
             self.make_room(SIZE);
         }
         let room = self.buffer.get_mut(self.filled.end..).unwrap_or_default();
-        match socket::receive_bytes(socket, room, wait)? {
+        if wait {
+            socket::wait_for(socket, None)?;
+        }
+        match socket::receive_bytes(socket, room, false)? {
             0 => Err(Lost::End),
             count => {
                 self.filled.end += count;
@@ -111,18 +121,21 @@ impl Inbox {
         Ok(deframe::head(self.available())?)
     }
 
-    /// Waits for the next REQUEST to come as a whole; skips what crossed the last
-    /// END. The record stays the first of what is available.
+    /// The next REQUEST, if it has come or begun to come, as a whole; skips what
+    /// crossed the last END. The record stays the first of what is available.
     ///
     /// # Errors
     /// [`Lost`].
-    pub(crate) fn wait_for_request(&mut self, socket: BorrowedFd<'_>) -> Result<Head, Lost> {
+    pub(crate) fn next_request(&mut self, socket: BorrowedFd<'_>) -> Result<Option<Head>, Lost> {
         loop {
             match self.head()? {
-                None => self.fill(socket, true)?,
+                None => match self.fill(socket, !self.available().is_empty()) {
+                    Err(lost) if lost.is_nothing_yet() => return Ok(None),
+                    filled => filled?,
+                },
                 Some((Kind::Request, head)) => {
                     self.wait_for_payload(socket, length(head))?;
-                    return Ok(head);
+                    return Ok(Some(head));
                 }
                 Some((Kind::Body | Kind::BodyEnd | Kind::Cancel, head)) => {
                     self.consume(HEAD_LEN);

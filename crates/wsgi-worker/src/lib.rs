@@ -31,6 +31,7 @@ mod script;
 mod seat;
 mod thread;
 mod title;
+mod watch;
 
 use pyo3::prelude::*;
 

@@ -27,6 +27,8 @@ pub(crate) struct Line {
     socket: OwnedFd,
     /// Number of the request that runs; 0 between requests.
     serial: AtomicU64,
+    /// Requests so far.
+    count: AtomicU64,
     body: Mutex<Body>,
     reply: Mutex<Reply>,
 }
@@ -36,6 +38,7 @@ impl Line {
         Self {
             socket,
             serial: AtomicU64::new(0),
+            count: AtomicU64::new(0),
             body: Mutex::new(Body::new()),
             reply: Mutex::new(Reply::default()),
         }
@@ -43,6 +46,13 @@ impl Line {
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Begins a request: its number, by which its objects work until the next.
+    pub(crate) fn begin(&self) -> u64 {
+        let serial = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        self.set_serial(serial);
+        serial
     }
 
     /// Lets the objects of request `serial` work; 0 for none.

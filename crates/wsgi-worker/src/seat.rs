@@ -1,70 +1,89 @@
-//! The place of a worker thread: where it gets its channels from.
+//! The place of a channel: given by the supervisor, taken by a worker thread for
+//! one request, left or lost afterwards.
 //!
-//! *Runs in:* daemon. *Threads:* the main thread gives, the worker thread takes.
+//! *Runs in:* daemon. *Threads:* the main thread gives, worker threads take.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A channel that a worker thread has not taken yet.
-#[derive(Debug)]
-pub(crate) struct Offer {
-    pub(crate) socket: OwnedFd,
+use crate::line::Line;
+
+/// A channel with the number by which the supervisor knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    pub(crate) line: Arc<Line>,
     pub(crate) epoch: u32,
 }
 
-/// What main thread and worker thread share.
+#[derive(Debug, Default)]
+struct Place {
+    channel: Option<Channel>,
+    /// Given while the last one was in use yet.
+    offer: Option<Channel>,
+}
+
+/// What main thread and worker threads share of a channel.
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
-    offer: Mutex<Option<Offer>>,
-    offered: Condvar,
+    place: Mutex<Place>,
     given: AtomicBool,
     busy: AtomicBool,
-    idle_without_channel: AtomicBool,
 }
 
 impl Seat {
-    /// Gives the thread a channel. One that it did not take is closed.
-    pub(crate) fn give(&self, offer: Offer) {
-        let mut place = self.offer.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(offer);
-        // From here on the thread has a channel, even before it wakes.
-        self.idle_without_channel.store(false, Ordering::Release);
-        drop(place);
+    /// Gives the seat a channel, and returns it if it can be watched from now on. One
+    /// that waited for the last one's end is closed.
+    pub(crate) fn give(&self, socket: OwnedFd, epoch: u32) -> Option<Channel> {
+        let channel = Channel { line: Arc::new(Line::new(socket)), epoch };
+        let mut place = self.place();
         self.given.store(true, Ordering::Release);
-        self.offered.notify_one();
+        if place.channel.is_some() {
+            place.offer = Some(channel);
+            return None;
+        }
+        place.channel = Some(channel.clone());
+        Some(channel)
     }
 
-    /// True once the thread was given a channel.
+    /// True once the seat was given a channel.
     pub(crate) fn was_given(&self) -> bool {
         self.given.load(Ordering::Acquire)
     }
 
-    /// Waits for a channel, without the GIL.
-    pub(crate) fn take(&self) -> Offer {
-        let mut offer = self.offer.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(offer) = offer.take() {
-                self.idle_without_channel.store(false, Ordering::Release);
-                return offer;
-            }
-            self.idle_without_channel.store(true, Ordering::Release);
-            offer = self.offered.wait(offer).unwrap_or_else(PoisonError::into_inner);
-        }
+    /// The channel, for the calling thread alone until it calls [`Seat::leave`] or
+    /// [`Seat::lose`]. None if there is none, or another thread has it.
+    pub(crate) fn take(&self) -> Option<Channel> {
+        let place = self.place();
+        let channel = place.channel.clone()?;
+        let free = !self.busy.swap(true, Ordering::AcqRel);
+        free.then_some(channel)
     }
 
-    /// Notes whether a request runs.
-    pub(crate) fn set_busy(&self, busy: bool) {
-        self.busy.store(busy, Ordering::Release);
+    /// Leaves the channel to the next request.
+    pub(crate) fn leave(&self) {
+        self.busy.store(false, Ordering::Release);
     }
 
-    /// True from the arrival of a request until its END was sent.
+    /// Gives the channel up; returns the one that was given meanwhile.
+    pub(crate) fn lose(&self) -> Option<Channel> {
+        let mut place = self.place();
+        place.channel = place.offer.take();
+        self.busy.store(false, Ordering::Release);
+        place.channel.clone()
+    }
+
+    /// True while a thread has the channel: from a request's arrival to its END.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
     }
 
-    /// True while the thread waits for a channel.
+    /// True while there is no channel.
     pub(crate) fn waits_for_channel(&self) -> bool {
-        self.idle_without_channel.load(Ordering::Acquire)
+        self.place().channel.is_none()
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,89 +1,52 @@
-//! A worker thread: one channel after the other, one request after the other.
+//! A worker thread: one request after the other, from whichever channel has one.
 //!
 //! *Runs in:* daemon. *Threads:* each worker thread, a Python thread for life; it
 //! lets go of the GIL once per request, to send the end of a response and wait
 //! for the next request.
 
 use std::cell::Cell;
-use std::ffi::c_long;
+use std::ffi::{CString, c_long};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::{PyIndexError, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use wsgi_proto::channel::RequestReader;
 use wsgi_proto::codec::HEAD_LEN;
-use wsgi_proto::daemon::Interrupt;
+use wsgi_proto::daemon::{Interrupt, Trace};
 use wsgi_sys::socket;
 
 use crate::control::Control;
 use crate::exchange::{Conclusion, Desk};
 use crate::inbox::{Lost, length};
-use crate::line::Line;
 use crate::log::{self, level};
-use crate::seat::Seat;
+use crate::seat::Channel;
 
-/// A worker thread's right to one channel; the supervisor hears of its end.
-struct Tenure<'a> {
-    control: &'a Control,
-    seat: &'a Seat,
-    line: Arc<Line>,
-    thread: u32,
-    epoch: u32,
-}
-
-impl Drop for Tenure<'_> {
-    fn drop(&mut self) {
-        self.line.set_serial(0);
-        // Objects that the application kept may keep the socket open.
-        let _ = socket::shut_down(self.line.socket());
-        self.control.channel_lost(self.thread, self.epoch);
-        self.seat.set_busy(false);
-    }
-}
-
-/// Waits for a channel and serves it to its end; the caller calls again.
+/// Serves requests; returns only if Python fails.
 #[pyfunction]
 pub(crate) fn work(py: Python<'_>, thread: usize) -> PyResult<()> {
     let control = Control::require()?;
-    let seat =
-        control.seats.get(thread).ok_or_else(|| PyIndexError::new_err("no such worker thread"))?;
-    let number = u32::try_from(thread).unwrap_or(u32::MAX);
-    SEAT.set(Some(thread));
-    IDENT.set(py.import("threading")?.call_method0("get_ident")?.extract()?);
-    let offer = py.detach(|| seat.take());
-    let line = Arc::new(Line::new(offer.socket));
-    let tenure =
-        Tenure { control, seat, line: Arc::clone(&line), thread: number, epoch: offer.epoch };
-    let mut desk = Desk::new(py, control, thread, line)?;
-    py.detach(|| control.channel_ready(number, offer.epoch));
-    let lost = serve(py, &mut desk, seat);
-    if !matches!(lost, Lost::End) {
-        let message =
-            format!("MWR3005: a channel of worker thread {} was closed: {lost}", thread + 1);
-        py.detach(|| log::write(level::ERROR, message.as_bytes()));
+    if let Ok(name) = CString::new(format!("wsgi-{}", thread + 1)) {
+        // Only for those who look from outside.
+        let _ = wsgi_sys::process::name_thread(&name);
     }
-    py.detach(|| drop(tenure));
-    Ok(())
-}
-
-fn serve(py: Python<'_>, desk: &mut Desk, seat: &Seat) -> Lost {
+    IDENT.set(py.import("threading")?.call_method0("get_ident")?.extract()?);
+    let mut desk = Desk::new(py, control, thread)?;
     let mut payload = Vec::new();
     let mut last = None;
     loop {
-        let line = Arc::clone(desk.line());
-        let flags = match py.detach(|| next(&line, seat, last.take(), &mut payload)) {
-            Ok(flags) => flags,
-            Err(lost) => return lost,
-        };
+        control.watch.depart();
+        let (turn, flags) = py.detach(|| next(control, thread, last.take(), &mut payload));
+        control.watch.arrive();
+        let (line, seat) = (&turn.channel.line, turn.seat);
         match RequestReader::new(flags, &payload)
             .map_err(Lost::from)
-            .and_then(|request| desk.run(py, request, &payload))
+            .and_then(|request| desk.run(py, line, seat, request, &payload))
         {
-            Ok(conclusion) => last = Some(conclusion),
-            Err(lost) => return lost,
+            Ok(conclusion) => last = Some((turn, conclusion)),
+            Err(lost) => py.detach(|| turn.lose(&lost)),
         }
     }
 }
@@ -91,31 +54,110 @@ fn serve(py: Python<'_>, desk: &mut Desk, seat: &Seat) -> Lost {
 /// Ends the last request and waits for the next, whose payload and flags it
 /// leaves behind.
 fn next(
-    line: &Line,
-    seat: &Seat,
-    last: Option<Conclusion>,
+    control: &'static Control,
+    thread: usize,
+    last: Option<(Turn, Conclusion)>,
     payload: &mut Vec<u8>,
-) -> Result<u8, Lost> {
-    let socket = line.socket();
-    let mut body = line.body();
-    if let Some(last) = last {
-        last.send(line, &body)?;
+) -> (Turn, u8) {
+    if let Some((turn, conclusion)) = last {
+        let ended = turn.end(conclusion);
+        turn.leave(ended);
     }
-    seat.set_busy(false);
-    body.finish(socket)?;
-    let head = body.inbox().wait_for_request(socket)?;
-    seat.set_busy(true);
-    let size = HEAD_LEN + length(head);
-    payload.clear();
-    payload.extend_from_slice(body.inbox().available().get(HEAD_LEN..size).unwrap_or_default());
-    body.inbox().consume(size);
-    body.start(RequestReader::new(head.flags, payload)?.has_body);
-    line.reply().start();
-    Ok(head.flags)
+    loop {
+        let seat = control.watch.next(thread);
+        let Some(turn) = Turn::take(control, seat) else { continue };
+        match turn.request(payload) {
+            Ok(Some(flags)) => return (turn, flags),
+            nothing => turn.leave(nothing.map(drop)),
+        }
+    }
+}
+
+/// A worker thread's right to one channel, for one request. The supervisor hears if
+/// the channel is lost with it.
+#[derive(Debug)]
+struct Turn {
+    control: &'static Control,
+    seat: usize,
+    channel: Channel,
+    kept: bool,
+}
+
+impl Turn {
+    fn take(control: &'static Control, seat: usize) -> Option<Self> {
+        let channel = control.seats.get(seat)?.take()?;
+        Some(Self { control, seat, channel, kept: false })
+    }
+
+    /// The request that has come: its flags, and its payload left behind. None if there
+    /// is none.
+    fn request(&self, payload: &mut Vec<u8>) -> Result<Option<u8>, Lost> {
+        let line = &self.channel.line;
+        let mut body = line.body();
+        let Some(head) = body.inbox().next_request(line.socket())? else { return Ok(None) };
+        let size = HEAD_LEN + length(head);
+        payload.clear();
+        payload.extend_from_slice(body.inbox().available().get(HEAD_LEN..size).unwrap_or_default());
+        body.inbox().consume(size);
+        body.start(RequestReader::new(head.flags, payload)?.has_body);
+        line.reply().start();
+        Ok(Some(head.flags))
+    }
+
+    /// Ends the request.
+    fn end(&self, conclusion: Conclusion) -> Result<(), Lost> {
+        let line = &self.channel.line;
+        let mut body = line.body();
+        conclusion.send(line, &body)?;
+        body.finish(line.socket())
+    }
+
+    /// Leaves the channel to the next request, unless it is lost.
+    fn leave(mut self, ended: Result<(), Lost>) {
+        let line = Arc::clone(&self.channel.line);
+        let read = !line.body().inbox().available().is_empty();
+        let left = ended.and_then(|()| {
+            self.kept = true;
+            if let Some(seat) = self.control.seats.get(self.seat) {
+                seat.leave();
+            }
+            Ok(self.control.watch.leave(line.socket(), self.seat, read)?)
+        });
+        if let Err(lost) = left {
+            self.kept = false;
+            self.lose(&lost);
+        }
+    }
+
+    fn lose(self, lost: &Lost) {
+        if !matches!(lost, Lost::End) {
+            let number = self.seat + 1;
+            let message =
+                format!("MWR3005: a channel of worker thread {number} was closed: {lost}");
+            log::write(level::ERROR, message.as_bytes());
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let Channel { line, epoch } = &self.channel;
+        line.set_serial(0);
+        // Objects that the application kept may keep the socket open.
+        let _ = socket::shut_down(line.socket());
+        self.control.watch.remove(line.socket());
+        self.control.channel_lost(u32::try_from(self.seat).unwrap_or(u32::MAX), *epoch);
+        if let Some(next) = self.control.seats.get(self.seat).and_then(|seat| seat.lose()) {
+            self.control.watch_channel(self.seat, &next);
+        }
+    }
 }
 
 thread_local! {
-    /// Number of the calling worker thread.
+    /// Number of the channel that the calling worker thread serves.
     static SEAT: Cell<Option<usize>> = const { Cell::new(None) };
     /// Python's number of the calling thread.
     static IDENT: Cell<c_long> = const { Cell::new(0) };
@@ -132,20 +174,23 @@ struct Active {
     interrupted: bool,
 }
 
-/// By worker thread.
+/// By channel.
 static ACTIVE: Mutex<Vec<Option<Active>>> = Mutex::new(Vec::new());
 
-/// Notes that the calling thread, `thread`, runs the request with this identifier.
-pub(crate) fn set_active(thread: usize, request_id: Py<PyAny>) {
+/// Notes that the calling thread runs the request with this identifier, from the
+/// channel of this seat.
+pub(crate) fn set_active(seat: usize, request_id: Py<PyAny>) {
+    SEAT.set(Some(seat));
     let (ident, began) = (IDENT.get(), Instant::now());
     let new = Active { request_id, data: None, ident, began, interrupted: false };
-    replace(thread, Some(new));
+    replace(seat, Some(new));
 }
 
-/// Notes that the calling thread, `thread`, runs none any more. An exception that
-/// was meant for the request does not reach the next one.
-pub(crate) fn set_idle(_py: Python<'_>, thread: usize) {
-    let old = replace(thread, None);
+/// Notes that it runs none any more. An exception that was meant for the request does
+/// not reach the next one.
+pub(crate) fn set_idle(_py: Python<'_>, seat: usize) {
+    SEAT.set(None);
+    let old = replace(seat, None);
     if let Some(Active { interrupted: true, ident, .. }) = old {
         // SAFETY: attached, as `_py` shows. No exception means: forget the one
         // that was set.
@@ -153,12 +198,12 @@ pub(crate) fn set_idle(_py: Python<'_>, thread: usize) {
     }
 }
 
-fn replace(thread: usize, new: Option<Active>) -> Option<Active> {
+fn replace(seat: usize, new: Option<Active>) -> Option<Active> {
     let mut active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
-    if active.len() <= thread {
-        active.resize_with(thread + 1, || None);
+    if active.len() <= seat {
+        active.resize_with(seat + 1, || None);
     }
-    active.get_mut(thread).and_then(|seat| std::mem::replace(seat, new))
+    active.get_mut(seat).and_then(|place| std::mem::replace(place, new))
 }
 
 /// Logs where a request is that runs too long, and raises `RequestTimeout` in it
@@ -180,11 +225,7 @@ pub(crate) fn interrupt(py: Python<'_>, order: &Interrupt) {
         unsafe { ffi::PyThreadState_SetAsyncExc(ident, timeout.as_ptr()) };
     }
     drop(active);
-    let stack = py
-        .import("mod_wsgi._script")
-        .and_then(|module| module.call_method1("stack", (ident,)))
-        .and_then(|text| text.extract::<Vec<u8>>())
-        .unwrap_or_default();
+    let stack = stack(py, ident);
     let what = if order.raise { "is interrupted" } else { "holds a thread" };
     let mut text = format!(
         "MWR3050: request {} of worker thread {} has run for {ran:.1} s, longer than \
@@ -195,6 +236,32 @@ pub(crate) fn interrupt(py: Python<'_>, order: &Interrupt) {
     .into_bytes();
     text.extend_from_slice(&stack);
     py.detach(|| log::write(level::WARNING, &text));
+}
+
+/// Longest stack that is told, in bytes: what is cut off is the outermost.
+const LONGEST_STACK: usize = 32 * 1024;
+
+/// Where a slow request is; empty if it is over.
+pub(crate) fn trace(py: Python<'_>, order: &Trace) -> String {
+    let age = Duration::from_millis(order.age.into());
+    let active = ACTIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    let request =
+        usize::try_from(order.thread).ok().and_then(|thread| active.get(thread)?.as_ref());
+    let Some(ident) = request.filter(|it| it.began.elapsed() >= age).map(|it| it.ident) else {
+        return String::new();
+    };
+    drop(active);
+    let stack = stack(py, ident);
+    let start = stack.len().saturating_sub(LONGEST_STACK);
+    String::from_utf8_lossy(stack.get(start..).unwrap_or_default()).into_owned()
+}
+
+/// The Python stack of a thread, as UTF-8.
+fn stack(py: Python<'_>, ident: c_long) -> Vec<u8> {
+    py.import("mod_wsgi._script")
+        .and_then(|module| module.call_method1("stack", (ident,)))
+        .and_then(|text| text.extract::<Vec<u8>>())
+        .unwrap_or_default()
 }
 
 /// The dict that belongs to the calling thread's request.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wsgi_sys::user::{self, User};
 
 use super::DaemonGroup;
-use crate::config::choice::{Choice, flag, positive};
+use crate::config::choice::{Choice, flag, one_of, positive};
 use crate::config::problem::{self, Problem};
 
 /// The options of WSGIDaemonProcess.
@@ -128,6 +128,16 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "WSGIPythonHome",
         "Virtual environment, or prefix of an installation, whose `bin/python` runs the group.",
         |group, text, reading| put(&mut group.python_home, Ok(reading.path(text))),
+    ),
+    Choice::new(
+        "worker",
+        "auto|pure",
+        "auto",
+        "`pure` has the worker in Python alone serve the group, also where the interpreter could \
+         have the native one. Not known to mod_wsgi.",
+        |group, text, _| {
+            put(&mut group.pure_worker, one_of(text, &[("auto", false), ("pure", true)]))
+        },
     ),
     Choice::new(
         "python-path",

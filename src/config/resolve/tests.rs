@@ -43,6 +43,7 @@ fn defaults() -> ServerDefaults {
     ServerDefaults {
         default_python: "/bin/sh".into(),
         timeout: Duration::from_secs(60),
+        must_run: true,
         ..ServerDefaults::default()
     }
 }

@@ -67,6 +67,29 @@ class KarrigellRequestHandler:
         print self.client_address[0], self.headers["user-agent"], self.command
         print self.headers.getheader("X-Test"), self.server.server_name
 
+    def page_who(self, name):
+        print self.headers.getheader("authorization")
+
+    def page_unchanged(self, name):
+        # Leaves the end of the headers to its host, as files that the browser has.
+        self.send_response(304)
+
+    def page_translated(self, name):
+        self.send_error(404, u"Pas trouv\xe9")
+
+    def page_cgi(self, name):
+        self.cgi_info = "cgi-bin", "script.py"
+        self.send_response(200, "Ok")
+        page = "Content-Type: text/plain\nSet-Cookie: a=1\nSet-Cookie: b=2\n\nprinted: by CGI\n"
+        self.copyfile(StringIO(page), self.wfile)
+
+    def page_file(self, name):
+        self.send_response(200, "Ok")
+        self.send_header("Content-Length", os.path.getsize(__file__.rstrip("c")))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.copyfile(open(__file__.rstrip("c"), "rb"), self.wfile)
+
     def page_none(self, name):
         # Writes a page without a status.
         self.wfile.write("page")

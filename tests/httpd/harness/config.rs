@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Mpm, Server, settings};
+use super::{Check, Mpm, Server, settings};
 
 /// What a test wants its httpd to be.
 ///
@@ -19,6 +19,7 @@ pub(crate) struct Config {
     environment: Vec<(String, String)>,
     one_process: bool,
     own_module: bool,
+    private: Vec<String>,
 }
 
 /// What httpd said when it did not start.
@@ -112,6 +113,21 @@ impl Config {
     #[track_caller]
     pub(crate) fn fail(self) -> StartFailure {
         Server::fail(self)
+    }
+
+    /// Takes everybody's rights to a file of `{apps}` away but root's.
+    pub(crate) fn private(mut self, name: &str) -> Self {
+        self.private.push(name.to_owned());
+        self
+    }
+
+    /// Has `wsgi-configcheck` look at the configuration.
+    pub(crate) fn check(self) -> Check {
+        Check::of(&self)
+    }
+
+    pub(super) fn private_files(&self) -> &[String] {
+        &self.private
     }
 
     /// How httpd stays in the foreground.

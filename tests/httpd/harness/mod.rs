@@ -4,6 +4,7 @@
 //! log through [`Log`]. When the [`Server`] goes out of scope httpd is stopped and the test fails
 //! if anything undeclared was logged or anything was left running.
 
+mod check;
 mod client;
 mod config;
 mod gate;
@@ -13,13 +14,14 @@ mod program;
 mod server;
 mod settings;
 
+pub(crate) use check::Check;
 pub(crate) use client::{Connection, Request, Response};
 pub(crate) use config::Config;
 pub(crate) use gate::{Gate, Visitor};
 pub(crate) use log::Log;
 pub(crate) use process::Process;
 pub(crate) use program::program;
-pub(crate) use server::Server;
+pub(crate) use server::{Server, free_port};
 pub(crate) use settings::{Mpm, settings};
 
 use std::time::{Duration, Instant};

@@ -65,22 +65,8 @@ impl Server {
 
     fn launch(config: &Config) -> Self {
         let settings = settings();
-        let folder = tempfile::Builder::new().prefix("mod_wsgi-test-").tempdir().unwrap();
+        let (folder, port) = Self::prepare(config);
         let root = folder.path().to_owned();
-        fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
-        for name in ["apps", "htdocs", "run", "scratch"] {
-            fs::create_dir(root.join(name)).unwrap();
-        }
-        fs::set_permissions(root.join("scratch"), Permissions::from_mode(0o777)).unwrap();
-        copy_folder(&settings.apps, &root.join("apps"));
-        for (name, text) in config.files() {
-            let path = root.join("apps").join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        let module = reachable_module(&root, config.has_own_module());
-        let port = free_port();
-        fs::write(root.join("httpd.conf"), config.render(&root, &module, port)).unwrap();
         let console = File::create(root.join("console.log")).unwrap();
         let httpd = Command::new(&settings.httpd)
             .args([config.foreground(), "-d"])
@@ -100,6 +86,32 @@ impl Server {
         logs.extend(config.vhost_logs());
         let declared = config.declared().to_vec();
         Self { folder: Some(folder), root, port, httpd, declared, logs, stopped: false }
+    }
+
+    /// A folder with everything that httpd needs to run, and the port for it.
+    pub(super) fn prepare(config: &Config) -> (TempDir, u16) {
+        let settings = settings();
+        let folder = tempfile::Builder::new().prefix("mod_wsgi-test-").tempdir().unwrap();
+        let root = folder.path().to_owned();
+        fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+        for name in ["apps", "htdocs", "run", "scratch"] {
+            fs::create_dir(root.join(name)).unwrap();
+        }
+        fs::set_permissions(root.join("scratch"), Permissions::from_mode(0o777)).unwrap();
+        copy_folder(&settings.apps, &root.join("apps"));
+        for (name, text) in config.files() {
+            let path = root.join("apps").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        for name in config.private_files() {
+            let path = root.join("apps").join(name);
+            fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        }
+        let module = reachable_module(&root, config.has_own_module());
+        let port = free_port();
+        fs::write(root.join("httpd.conf"), config.render(&root, &module, port)).unwrap();
+        (folder, port)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -310,7 +322,7 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 /// A free port below those that the kernel gives to clients.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 20_000 + (std::process::id() % 500) as u16 * 20;
     (0..2000)

@@ -27,7 +27,7 @@ pub struct End {
     pub outcome: Outcome,
     /// Microseconds from the call of the application to the end of `close()`.
     pub application_time: u64,
-    /// Microseconds of CPU time that the thread spent on it; 0 if not measured.
+    /// Microseconds of CPU time that the thread spent on it; 0 unless it was asked for.
     pub cpu_time: u64,
     /// Bytes of the request's body that the application read.
     pub input: u64,

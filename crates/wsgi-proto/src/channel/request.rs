@@ -12,6 +12,9 @@ pub(super) const FLAG_BODY: u8 = 1;
 /// Flag: a change of the script is no reason to replace the process.
 pub(super) const FLAG_NO_RELOAD: u8 = 2;
 
+/// Flag: END has to tell the CPU time.
+pub(super) const FLAG_CPU: u8 = 4;
+
 /// Writes `u64 request_start`, `u64 queue_start` (microseconds since the epoch),
 /// `u16 count`, the script's path, the handler script's path (empty unless a
 /// WSGIHandlerScript serves the request), the callable's name, then the environ:
@@ -47,6 +50,11 @@ impl<'b> RequestWriter<'b> {
     /// Says that a change of the script is no reason to replace the process.
     pub fn without_reloading(&mut self) {
         self.record.flag(FLAG_NO_RELOAD);
+    }
+
+    /// Asks for the CPU time that the thread spends on it.
+    pub fn with_cpu_time(&mut self) {
+        self.record.flag(FLAG_CPU);
     }
 
     /// Appends an entry whose name has a number in
@@ -108,6 +116,8 @@ pub struct RequestReader<'a> {
     pub has_body: bool,
     /// A change of the script replaces the process.
     pub reloads: bool,
+    /// END has to tell the CPU time.
+    pub cpu_time: bool,
     /// Microseconds since the epoch when httpd read the request.
     pub request_start: u64,
     /// Microseconds since the epoch when the child looked for a slot.
@@ -129,7 +139,7 @@ impl<'a> RequestReader<'a> {
     /// # Errors
     /// [`Error`] if it is malformed.
     pub fn new(flags: u8, payload: &'a [u8]) -> Result<Self, Error> {
-        if flags & !(FLAG_BODY | FLAG_NO_RELOAD) != 0 {
+        if flags & !(FLAG_BODY | FLAG_NO_RELOAD | FLAG_CPU) != 0 {
             return Err(Error::Invalid("flags"));
         }
         let mut reader = Reader::new(payload);
@@ -142,6 +152,7 @@ impl<'a> RequestReader<'a> {
         Ok(Self {
             has_body: flags & FLAG_BODY != 0,
             reloads: flags & FLAG_NO_RELOAD == 0,
+            cpu_time: flags & FLAG_CPU != 0,
             request_start,
             queue_start,
             script: reader.bytes(MAX_RECORD as usize, "script")?,

@@ -131,6 +131,8 @@ draw_struct! {
     daemon::Recycle { reason }
     daemon::Probe {}
     daemon::Interrupt { thread, age, raise }
+    daemon::Trace { thread, age }
+    daemon::Traced { thread, stack }
     daemon::Loaded { script }
     daemon::Alive {}
     mailbox::Register { version, generation, lease }
@@ -144,18 +146,18 @@ draw_struct! {
     mailbox::ChannelBroken { slot, epoch }
     control::Begin {
         version, generation, module_version, apache_version, mpm_name, mpm_processes, mpm_threads,
-        worker_directory, child_uid
+        worker_directory, child_uid, slow_requests, telemetry, telemetry_interval
     }
     control::Preload { application_group, script }
     control::Identity { name, uid, gid, groups, home }
     control::Group {
         name, origin, identity, processes, processes_max, multiprocess, threads, umask, chroot,
         home, lang, locale, display_name, python, python_home, python_path, python_eggs,
-        python_flags, hash_seed, stack_size, cpu_priority, memory_limit, virtual_memory_limit,
-        cpu_time_limit, resident_memory_limit, maximum_requests, maximum_requests_jitter,
-        restart_interval, inactivity_timeout, idle_timeout, processes_cap, startup_timeout,
-        deadlock_timeout, request_timeout, interrupt_timeout, graceful_timeout, eviction_timeout,
-        shutdown_timeout, socket_timeout, send_buffer_size,
+        python_flags, pure_worker, hash_seed, stack_size, cpu_priority, memory_limit,
+        virtual_memory_limit, cpu_time_limit, resident_memory_limit, maximum_requests,
+        maximum_requests_jitter, restart_interval, inactivity_timeout, idle_timeout,
+        processes_cap, startup_timeout, deadlock_timeout, request_timeout, interrupt_timeout,
+        graceful_timeout, eviction_timeout, shutdown_timeout, socket_timeout, send_buffer_size,
         receive_buffer_size, switch_interval, restrict_stdin, restrict_stdout, restrict_signal,
         log_level, preload
     }
@@ -165,13 +167,15 @@ draw_struct! {
     control::Committed { version, generation }
     BodyEnd { status }
     Request {
-        has_body, reloads, request_start, queue_start, script, handler_script, callable_object, entries
+        has_body, reloads, cpu_time, request_start, queue_start, script, handler_script, callable_object, entries
     }
 }
 
 draw_enum! {
-    daemon::ToDaemon { Start, Channel, Stop, Probe, Interrupt }
-    daemon::ToSupervisor { Hello, Ready, ChannelReady, ChannelLost, Log, Recycle, Loaded, Alive }
+    daemon::ToDaemon { Start, Channel, Stop, Probe, Interrupt, Trace }
+    daemon::ToSupervisor {
+        Hello, Ready, ChannelReady, ChannelLost, Log, Recycle, Loaded, Alive, Traced
+    }
     mailbox::ToSupervisor { Register, OpenPool, FetchChannel, Waiting, ChannelBroken }
     mailbox::ToChild { Registered, Pool, Channel, Refused }
     control::ToSupervisor { Begin, Group, Commit, GenerationEnded, Stop }

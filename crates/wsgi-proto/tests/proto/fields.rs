@@ -72,6 +72,7 @@ pub(crate) fn to_daemon(record: &ToDaemon) -> Lines {
         ToDaemon::Channel(channel) => lines!("Channel", channel; thread, epoch),
         ToDaemon::Stop(stop) => lines!("Stop", stop; reason),
         ToDaemon::Probe(_) => vec![("record".to_owned(), b"Probe".to_vec())],
+        ToDaemon::Trace(trace) => lines!("Trace", trace; thread, age),
         ToDaemon::Interrupt(interrupt) => lines!("Interrupt", interrupt; thread, age, raise),
     }
 }
@@ -87,6 +88,7 @@ pub(crate) fn to_supervisor(record: &ToSupervisor) -> Lines {
         ToSupervisor::Log(log) => lines!("Log", log; level, text),
         ToSupervisor::Recycle(recycle) => lines!("Recycle", recycle; reason),
         ToSupervisor::Loaded(loaded) => lines!("Loaded", loaded; script),
+        ToSupervisor::Traced(traced) => lines!("Traced", traced; thread, stack),
         ToSupervisor::Alive(_) => vec![("record".to_owned(), b"Alive".to_vec())],
     }
 }
@@ -98,6 +100,9 @@ pub(crate) fn channel(record: &Record) -> Lines {
             request.has_body.show("body", &mut lines);
             if !request.reloads {
                 true.show("no_reload", &mut lines);
+            }
+            if request.cpu_time {
+                true.show("cpu_time", &mut lines);
             }
             request.request_start.show("request_start", &mut lines);
             request.queue_start.show("queue_start", &mut lines);

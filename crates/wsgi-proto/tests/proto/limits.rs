@@ -32,6 +32,7 @@ fn request(entries: Vec<(EntryName, Vec<u8>)>) -> Record {
     Record::Request(Request {
         has_body: false,
         reloads: true,
+        cpu_time: false,
         request_start: 0,
         queue_start: 0,
         script: Vec::new(),

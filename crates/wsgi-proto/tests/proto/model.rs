@@ -28,6 +28,7 @@ pub(crate) enum Record {
 pub(crate) struct Request {
     pub(crate) has_body: bool,
     pub(crate) reloads: bool,
+    pub(crate) cpu_time: bool,
     pub(crate) request_start: u64,
     pub(crate) queue_start: u64,
     pub(crate) script: Vec<u8>,
@@ -107,6 +108,7 @@ impl Request {
         let mut request = Self {
             has_body: reader.has_body,
             reloads: reader.reloads,
+            cpu_time: reader.cpu_time,
             request_start: reader.request_start,
             queue_start: reader.queue_start,
             script: reader.script.to_vec(),
@@ -135,6 +137,9 @@ impl Request {
         );
         if !self.reloads {
             writer.without_reloading();
+        }
+        if self.cpu_time {
+            writer.with_cpu_time();
         }
         for (name, value) in &self.entries {
             match name {

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use wsgi_sys::process;
 use wsgi_sys::table::{MAX_POOLS, PoolShape, ProcessState, SUPERVISOR_LEASE, SlotState};
+use wsgi_sys::{clock, process};
 
 use super::Loop;
 use super::worker::Worker;
@@ -23,6 +23,7 @@ const LOOKS: u32 = 10;
 
 impl Loop {
     pub(super) fn adopt(&mut self) {
+        self.table.take_office(std::process::id().cast_signed(), clock::microseconds());
         // What the earlier supervisor held while it handed slots over.
         self.table.void_lease(SUPERVISOR_LEASE);
         for index in 0..MAX_POOLS {
@@ -69,6 +70,7 @@ impl Loop {
             polite: false,
             kills: self.kills,
             group: shape.process_group.clone(),
+            process: Some(process),
             slots,
             buffers: (0, 0),
             socket_timeout: Duration::MAX,

@@ -63,6 +63,7 @@ impl Loop {
             polite,
             kills: self.kills,
             group: group.name.clone(),
+            process: None,
             slots: first_slot..first_slot.saturating_add(group.threads),
             buffers: (group.send_buffer_size, group.receive_buffer_size),
             socket_timeout: match group.socket_timeout {
@@ -165,6 +166,7 @@ fn environment(group: &Group) -> Vec<(OsString, OsString)> {
     added.extend(group.locale.iter().map(|locale| ("LC_ALL", locale.into())));
     added.extend(group.python_home.iter().map(|home| ("PYTHONHOME", home.into())));
     added.extend(group.python_eggs.iter().map(|eggs| ("PYTHON_EGG_CACHE", eggs.into())));
+    added.extend(group.pure_worker.then(|| ("MOD_WSGI_WORKER", "pure".into())));
     added.extend(group.hash_seed.map(|seed| ("PYTHONHASHSEED", seed.to_string().into())));
     let inherited =
         std::env::vars_os().filter(|(name, _)| !added.iter().any(|(replaced, _)| name == replaced));

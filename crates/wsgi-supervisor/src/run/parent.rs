@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use wsgi_proto::VERSION;
 use wsgi_proto::control::{Committed, ToParent, ToSupervisor};
-use wsgi_sys::socket;
+use wsgi_sys::table::{Incident, IncidentKind};
+use wsgi_sys::{clock, socket};
 
+use super::telemetry::Telemetry;
 use super::{Loop, TURN};
 use crate::state::Event;
 
@@ -21,6 +23,10 @@ pub(super) struct Setting {
     pub(super) worker_directory: PathBuf,
     /// uid of httpd's children; none before the first configuration.
     pub(super) child_uid: Option<u32>,
+    /// Which configuration it is.
+    pub(super) generation: u32,
+    /// What one that is not complete yet asks for.
+    telemetry: Option<Telemetry>,
     /// Groups of the newest configuration.
     groups: Vec<String>,
     staged: Option<(PathBuf, u32, Vec<String>)>,
@@ -63,6 +69,7 @@ impl Loop {
             ToSupervisor::Begin(begin) => {
                 self.logs.begin();
                 let directory = begin.worker_directory.clone();
+                self.setting.telemetry = Telemetry::of(&begin);
                 self.setting.staged = Some((directory, begin.child_uid, Vec::new()));
                 Event::Begin(begin)
             }
@@ -81,6 +88,9 @@ impl Loop {
                     self.setting.child_uid = Some(uid);
                     self.setting.groups = groups;
                     self.logs.commit();
+                    self.configured(commit.generation);
+                    let (new, old) = (self.setting.telemetry.take(), self.telemetry.take());
+                    self.telemetry = new.map(|new| new.after(old));
                 }
                 Event::Commit(commit)
             }
@@ -99,6 +109,21 @@ impl Loop {
         // Begin, Group and Commit are one after the other: decide at once, so
         // that logs and decisions are of the same configuration.
         self.work_off();
+    }
+
+    /// Writes down that this configuration is run from now on.
+    fn configured(&mut self, generation: u32) {
+        self.setting.generation = generation;
+        let at = clock::microseconds();
+        self.table.set_configuration(generation, at);
+        self.table.tell(&Incident {
+            at,
+            kind: IncidentKind::Configured,
+            pid: 0,
+            process_group: String::new(),
+            application_group: String::new(),
+            text: format!("generation {generation} of httpd's configuration"),
+        });
     }
 
     fn answer_other_release(&mut self) {

@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 
 use wsgi_proto::mailbox::{self, ToChild};
-use wsgi_sys::process;
-use wsgi_sys::table::ProcessState;
+use wsgi_sys::table::{Incident, ProcessState};
+use wsgi_sys::{clock, process};
 
 use super::Loop;
 use crate::state::{Action, ChildId, DaemonId, Event};
@@ -45,6 +45,13 @@ impl Loop {
                 let sight = self.look(daemon, memory);
                 self.events.push_back(Event::Seen { daemon, sight });
             }
+            Action::LookSlow { daemon } => {
+                let requests = self.slow_requests(daemon);
+                self.events.push_back(Event::Slow { daemon, requests });
+            }
+            Action::LogWedged { daemon, group, text } => {
+                self.log_wedged(daemon, &group, &text);
+            }
             Action::ProcessState { process, daemon, state } => {
                 self.set_process(process, daemon, state);
             }
@@ -80,6 +87,16 @@ impl Loop {
                 let own = std::process::id().cast_signed();
                 self.logs.write(&group, level as u8, own, &text);
             }
+            Action::Count { pool, tally } => self.table.count(pool, tally),
+            Action::Leaving { process, reason } => self.table.set_leaving(process, &reason),
+            Action::Tell { kind, pid, group, application, text } => self.table.tell(&Incident {
+                at: clock::microseconds(),
+                kind,
+                pid,
+                process_group: group,
+                application_group: application,
+                text,
+            }),
             Action::Exit => self.finished = true,
         }
     }
@@ -93,7 +110,13 @@ impl Loop {
         self.answer(child, &ToChild::Pool(answer), &[]);
     }
 
-    fn set_process(&self, process: u32, daemon: DaemonId, state: ProcessState) {
+    fn set_process(&mut self, process: u32, daemon: DaemonId, state: ProcessState) {
+        if let Some(worker) = self.workers.get_mut(&daemon)
+            && worker.process.replace(process).is_none()
+            && worker.own
+        {
+            self.table.begin_profile(process, clock::microseconds(), self.setting.generation);
+        }
         let worker = self.workers.get(&daemon).filter(|_| state != ProcessState::Absent);
         let (pid, start_time) = worker.map_or((0, 0), |worker| (worker.pid, worker.start_time));
         self.table.set_process(process, state, pid, start_time);

@@ -32,6 +32,8 @@ pub(super) struct Worker {
     /// What the kernel had killed for want of memory when it was started.
     pub(super) kills: Option<u64>,
     pub(super) group: String,
+    /// Its entry in the table, once it has one.
+    pub(super) process: Option<u32>,
     /// Its slots in the table.
     pub(super) slots: Range<u32>,
     /// Of its channels, in bytes: to send, to receive.
@@ -90,6 +92,10 @@ impl Loop {
             };
             let event = match ToSupervisor::decode(&self.buffer[..length]) {
                 Ok(ToSupervisor::Hello(hello)) => {
+                    if let Some(process) = worker.process {
+                        let (version, path) = (&hello.python_version, &hello.executable);
+                        self.table.set_python(process, &hello.worker, version, path);
+                    }
                     Event::Hello { daemon: id, version: hello.version }
                 }
                 Ok(ToSupervisor::Ready(ready)) => Event::Ready { daemon: id, loaded: ready.loaded },
@@ -103,6 +109,9 @@ impl Loop {
                     Event::Loaded { daemon: id, script: loaded.script }
                 }
                 Ok(ToSupervisor::Alive(_)) => Event::Alive(id),
+                Ok(ToSupervisor::Traced(traced)) => {
+                    Event::Traced { daemon: id, thread: traced.thread, stack: traced.stack }
+                }
                 Ok(ToSupervisor::Log(log)) => {
                     self.logs.write(&worker.group, log.level, worker.pid, &log.text);
                     continue;
@@ -125,6 +134,12 @@ impl Loop {
         // What it said, it said alive.
         self.work_off();
         let Some(worker) = self.workers.get_mut(&id) else { return };
+        let usage =
+            process::usage(worker.pid).filter(|usage| usage.start_time == worker.start_time);
+        if let (Some(process), Some(usage)) = (worker.process, usage) {
+            // Before it is reaped, as it counts as alive until then.
+            self.table.settle_cpu(process, usage.cpu);
+        }
         let exit = if worker.own {
             match process::reap(worker.pid) {
                 Ok(Some(exit)) => Some(exit),

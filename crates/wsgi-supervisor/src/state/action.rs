@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wsgi_proto::control::{Committed, Group};
 use wsgi_proto::daemon::ToDaemon;
-use wsgi_sys::table::{PoolShape, PoolState, ProcessState};
+use wsgi_sys::table::{IncidentKind, PoolShape, PoolState, ProcessState, Tally};
 
 use super::event::{ChildId, DaemonId};
 
@@ -60,6 +60,11 @@ pub(crate) enum Action {
     Limit { pool: u32, process: u32, limit: u64 },
     /// Asks what a daemon does, and if `memory` how much it has; answered by Seen.
     Look { daemon: DaemonId, memory: bool },
+    /// Asks which requests of a daemon are slow; answered by Slow.
+    LookSlow { daemon: DaemonId },
+    /// Writes an entry about a slow request whose process does not say where it is, with what
+    /// the kernel knows of its thread, and has all Python stacks written.
+    LogWedged { daemon: DaemonId, group: String, text: String },
     /// Asks how many requests a process has served; answered by Served.
     CountServed { daemon: DaemonId },
     /// Sends a signal.
@@ -68,6 +73,12 @@ pub(crate) enum Action {
     Forget { daemon: DaemonId },
     /// Writes to a group's error log.
     Log { group: String, level: Level, text: String },
+    /// Counts something for a pool.
+    Count { pool: u32, tally: Tally },
+    /// Writes down for administrators that a process is to be replaced, and why.
+    Leaving { process: u32, reason: String },
+    /// Writes down for administrators what has happened.
+    Tell { kind: IncidentKind, pid: i32, group: String, application: String, text: String },
     /// Nothing is left to do.
     Exit,
 }

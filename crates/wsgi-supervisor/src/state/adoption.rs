@@ -28,7 +28,7 @@ impl Supervisor {
         let first = !self.pools.values().any(|pool| pool.group == shape.process_group);
         let target = u32::try_from(processes.len()).unwrap_or(1).max(1);
         for process in processes {
-            let slot = Slot { epoch: 0, phase: SlotPhase::Live, run: None };
+            let slot = Slot { epoch: 0, phase: SlotPhase::Live, run: None, reported: None };
             let slots = (0..shape.threads).map(|_| slot).collect();
             let daemon = Daemon {
                 pid: process.pid,

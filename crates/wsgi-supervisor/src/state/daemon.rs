@@ -39,6 +39,8 @@ pub(crate) struct Slot {
     pub(crate) phase: SlotPhase,
     /// The request that it was seen to run.
     pub(crate) run: Option<Run>,
+    /// The slow request that was reported last.
+    pub(crate) reported: Option<(u32, u64)>,
 }
 
 /// A request that runs, as far as looks from time to time can tell.
@@ -52,6 +54,16 @@ pub(crate) struct Run {
     pub(crate) interrupted: Option<Millis>,
     /// It has had its time: nobody waits for it any more.
     pub(crate) stale: bool,
+}
+
+/// A slow request whose stack was asked for.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) thread: u32,
+    /// The entry, without the stack.
+    pub(crate) text: String,
+    /// No answer by then: Python can't.
+    pub(crate) until: Millis,
 }
 
 /// A daemon process.
@@ -95,6 +107,10 @@ pub(crate) struct Daemon {
     pub(crate) probe_at: Option<Millis>,
     /// When it was asked whether Python answers, if it has not answered.
     pub(crate) probed: Option<Millis>,
+    /// When to look for slow requests.
+    pub(crate) slow_at: Option<Millis>,
+    /// Slow requests whose stacks were asked for.
+    pub(crate) traces: Vec<Trace>,
     /// When it is too old.
     pub(crate) expires_at: Option<Millis>,
     /// Its Python stacks were asked for.
@@ -103,6 +119,8 @@ pub(crate) struct Daemon {
     pub(crate) asked: bool,
     /// The supervisor kills it, and the log says why.
     pub(crate) killed: bool,
+    /// The limit that it has exceeded.
+    pub(crate) blame: Option<String>,
     pub(crate) slots: Vec<Slot>,
 }
 
@@ -130,10 +148,13 @@ impl Daemon {
             active: (0, now),
             probe_at: None,
             probed: None,
+            slow_at: None,
+            traces: Vec::new(),
             expires_at: None,
             dumped: false,
             asked: false,
             killed: false,
+            blame: None,
             slots,
         }
     }
@@ -160,9 +181,16 @@ impl Daemon {
 
     /// The next moment at which time matters to it.
     pub(crate) fn deadline(&self) -> Option<Millis> {
-        [self.kill_at, self.retry_at, self.count_at, self.look_at, self.probe_at, self.expires_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let clocks = [
+            self.kill_at,
+            self.retry_at,
+            self.count_at,
+            self.look_at,
+            self.slow_at,
+            self.probe_at,
+            self.expires_at,
+        ];
+        let traces = self.traces.iter().map(|trace| trace.until);
+        clocks.into_iter().flatten().chain(traces).min()
     }
 }

@@ -41,7 +41,10 @@ impl Supervisor {
                 slot.phase = SlotPhase::Retired;
             }
         }
-        let index = daemon.pool;
+        let (index, entry) = (daemon.pool, daemon.entry);
+        if let Some(process) = self.pools.get(&index).map(|pool| pool.first_process + entry) {
+            self.act(Action::Leaving { process, reason: reason.to_owned() });
+        }
         self.set_process(id, ProcessState::Draining);
         self.refresh(index);
         self.withdraw(id, now);

@@ -52,6 +52,21 @@ pub(crate) struct Sight {
     pub(crate) resident: u64,
 }
 
+/// A request that is slow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SlowRequest {
+    /// The worker thread, from 0.
+    pub(crate) thread: u32,
+    /// Which of the thread's requests it is.
+    pub(crate) number: (u32, u64),
+    /// Milliseconds since httpd has read it.
+    pub(crate) age: Millis,
+    /// Milliseconds since it became slow.
+    pub(crate) over: Millis,
+    /// Method, host and path, and whose it is.
+    pub(crate) line: String,
+}
+
 /// How a daemon ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct End {
@@ -111,6 +126,10 @@ pub(crate) enum Event {
     Loaded { daemon: DaemonId, script: PathBuf },
     /// Its Python answers.
     Alive(DaemonId),
+    /// Answers [`LookSlow`](super::Action::LookSlow).
+    Slow { daemon: DaemonId, requests: Vec<SlowRequest> },
+    /// The Python stack of a slow request; empty if it has ended.
+    Traced { daemon: DaemonId, thread: u32, stack: String },
     /// Answers [`Look`](super::Action::Look).
     Seen { daemon: DaemonId, sight: Sight },
     /// The daemon closed its control socket.

@@ -2,7 +2,7 @@
 
 use wsgi_proto::VERSION;
 use wsgi_sys::process::Exit;
-use wsgi_sys::table::{PoolState, ProcessState};
+use wsgi_sys::table::{IncidentKind, PoolState, ProcessState, Tally};
 
 use super::daemon::{Daemon, Phase, SlotPhase};
 use super::{Action, DaemonId, End, Level, Millis, Supervisor, message};
@@ -59,6 +59,8 @@ impl Supervisor {
     pub(super) fn launched(&mut self, id: DaemonId, pid: i32) {
         let Some(daemon) = self.daemons.get_mut(&id) else { return };
         daemon.pid = pid;
+        let pool = daemon.pool;
+        self.act(Action::Count { pool, tally: Tally::Started });
         self.set_process(id, ProcessState::Starting);
     }
 
@@ -71,8 +73,11 @@ impl Supervisor {
             let pause = pool.failed(now);
             let origin = pool.settings.as_ref().map_or("", |group| group.origin.as_str());
             let text = message::not_launched(&message::place(pool), origin, why, pause);
-            let group = pool.group.clone();
+            let (group, application) = (pool.group.clone(), pool.application.clone());
             self.log(&group, Level::Error, text);
+            self.act(Action::Count { pool: daemon.pool, tally: Tally::Failed });
+            let (kind, text) = (IncidentKind::Failed, format!("could not be started: {why}"));
+            self.act(Action::Tell { kind, pid: 0, group, application, text });
         }
         self.refresh(daemon.pool);
         self.remove_if_empty(daemon.pool);
@@ -134,6 +139,7 @@ impl Supervisor {
             }
         }
         self.watch(id, now);
+        self.act(Action::Count { pool: index, tally: Tally::Ready });
         self.set_process(id, ProcessState::Ready);
         self.set_pool_state(index, PoolState::Ready);
         for (slot, epoch) in fresh {
@@ -160,6 +166,7 @@ impl Supervisor {
         if std::mem::replace(&mut daemon.killed, true) {
             return;
         }
+        self.blame(id, what);
         self.tell(id, Level::Error, |subject| message::misbehaved(subject, what));
         self.act(Action::Kill { daemon: id, signal: libc::SIGKILL });
     }
@@ -173,6 +180,13 @@ impl Supervisor {
         let (phase, age) = (daemon.phase, now.saturating_sub(daemon.since));
         let since_launch = now.saturating_sub(daemon.launched);
         let level = if phase == Phase::Stopping { Level::Warning } else { Level::Error };
+        let blame = match phase {
+            Phase::Launched => "it did not introduce itself",
+            Phase::Loading => "startup-timeout",
+            Phase::Stopping => "shutdown-timeout",
+            _ => "it closed its link",
+        };
+        self.blame(id, blame);
         self.tell(id, level, |subject| match phase {
             Phase::Launched => message::silent(subject, age),
             Phase::Loading => message::slow_start(subject, since_launch),
@@ -224,6 +238,7 @@ impl Supervisor {
         // An adopted one ends by itself when the last child is gone that could reach it.
         let left_alone = daemon.adopted && end.exit.is_none() && end.busy == 0;
         let expected = daemon.asked || self.stopping || left_alone;
+        self.record_end(&daemon, expected, &text);
         if expected || daemon.killed {
             self.log(&group, Level::Info, format!("{subject} ended: {text}"));
         }

@@ -162,6 +162,20 @@ pub(super) fn slow_request(subject: &str, thread: u32, age: Millis) -> String {
     )
 }
 
+/// MWR2040.
+pub(super) fn slow(subject: &str, thread: u32, age: Millis, line: &str, others: u32) -> String {
+    let others = match others {
+        0 => String::new(),
+        1 => " (1 other slow request was not reported)".to_owned(),
+        count => format!(" ({count} other slow requests were not reported)"),
+    };
+    format!(
+        "MWR2040: slow request: {line} takes {} so far, on worker thread {} of {subject}{others}",
+        seconds(age),
+        thread + 1
+    )
+}
+
 /// MWR2031.
 pub(super) fn crowded(group: &str, cap: usize) -> String {
     format!(

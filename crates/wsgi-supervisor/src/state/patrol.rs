@@ -47,6 +47,7 @@ impl Supervisor {
         let Some(group) = self.group_of(id) else { return };
         let limit = self.draw_limit(id, now);
         let look = self.look_interval(id);
+        let slow = self.slow_interval();
         let Some(daemon) = self.daemons.get_mut(&id) else { return };
         let Some(pool) = self.pools.get(&daemon.pool) else { return };
         (daemon.limit, daemon.counted, daemon.active) = (limit, (0, now), (0, now));
@@ -54,6 +55,7 @@ impl Supervisor {
         daemon.probe_at =
             (group.deadlock_timeout > 0).then(|| now + probe_interval(group.deadlock_timeout));
         daemon.look_at = look.map(|interval| now + interval);
+        daemon.slow_at = slow.map(|interval| now + interval);
         let (index, process) = (daemon.pool, pool.first_process + daemon.entry);
         self.act(Action::Hurry { daemon: id, priority: group.cpu_priority });
         if limit > 0 {
@@ -95,10 +97,15 @@ impl Supervisor {
             daemon.look_at = None;
             self.actions.push(Action::Look { daemon: id, memory });
         }
+        if due(daemon.slow_at) {
+            daemon.slow_at = None;
+            self.actions.push(Action::LookSlow { daemon: id });
+        }
         if due(daemon.expires_at) {
             daemon.expires_at = None;
             self.recycle(id, "restart_interval", now);
         }
+        self.give_up_traces(id, now);
         let Some(daemon) = self.daemons.get(&id) else { return };
         if due(daemon.probe_at) {
             self.probe(id, now);
@@ -114,6 +121,7 @@ impl Supervisor {
         }
         if let Some(since) = daemon.probed {
             let silence = now.saturating_sub(since);
+            self.blame(id, "deadlock-timeout");
             self.tell(id, Level::Error, |subject| message::deadlocked(subject, silence));
             return self.put_down(id, now);
         }

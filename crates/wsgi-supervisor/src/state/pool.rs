@@ -62,6 +62,8 @@ pub(crate) struct Pool {
     pub(crate) proven: bool,
     /// No process is started any more; it is removed with its last one.
     pub(crate) closing: bool,
+    /// Slow requests may be reported: how many at once, as of when, and how many were not.
+    pub(crate) slow: (u32, Millis, u32),
     /// The pool that takes over, as this one has the wrong shape.
     pub(crate) successor: Option<u32>,
 }
@@ -91,6 +93,7 @@ impl Default for Pool {
             probe_at: None,
             proven: false,
             closing: false,
+            slow: (super::slow::BURST, 0, 0),
             successor: None,
         }
     }

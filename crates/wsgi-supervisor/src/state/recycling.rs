@@ -32,6 +32,9 @@ impl Supervisor {
         if again || first {
             // Something has changed since the last attempt, if there was one.
             (pool.changed, pool.retry_at, pool.failures) = (Some(now), None, 0);
+            if reason == RELOAD {
+                self.record_reload(index);
+            }
         }
         self.recycle(id, reason, now);
         if reason == RELOAD && first {
@@ -53,6 +56,8 @@ impl Supervisor {
         }
         daemon.outgoing = Some(reason.to_owned());
         daemon.count_at = None;
+        let process = pool.first_process + daemon.entry;
+        self.actions.push(Action::Leaving { process, reason: reason.to_owned() });
         if reason == RELOAD {
             pool.proven = false;
         }

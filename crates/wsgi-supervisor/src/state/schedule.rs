@@ -112,7 +112,7 @@ impl Supervisor {
         let process = pool.first_process + entry;
         let first_slot = pool.slot(entry, 0);
         let slots = (0..pool.threads)
-            .map(|_| Slot { epoch: 0, phase: SlotPhase::Fresh, run: None })
+            .map(|_| Slot { epoch: 0, phase: SlotPhase::Fresh, run: None, reported: None })
             .collect();
         let id = self.number_daemon();
         let daemon = Daemon {

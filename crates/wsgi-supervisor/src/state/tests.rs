@@ -5,7 +5,9 @@
 mod configurations;
 mod faults;
 mod patrol;
+mod record;
 mod recycling;
+mod slow;
 mod starting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

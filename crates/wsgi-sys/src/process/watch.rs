@@ -122,6 +122,11 @@ pub fn set_parent_death_signal(signal: i32) -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(Signal::try_from(signal)?)?)
 }
 
+/// Names the calling thread for `top`, `ps` and `/proc`: at most 15 bytes of it.
+pub fn name_thread(name: &std::ffi::CStr) -> io::Result<()> {
+    Ok(nix::sys::prctl::set_name(name)?)
+}
+
 /// Sets the nice value of a process, absolute. Only root may lower one.
 #[allow(clippy::cast_sign_loss)]
 pub fn set_priority(pid: i32, priority: i32) -> io::Result<()> {

@@ -5,7 +5,10 @@
 
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
+use super::accounts::AccountRecord;
+use super::chronicle::Chronicle;
 use super::notes::NoteRecord;
+use super::profiles::ProfileRecord;
 use super::waits::Waits;
 use super::word::{EntryCell, WordCell};
 use super::{
@@ -13,7 +16,7 @@ use super::{
 };
 
 /// "wsgislot"; the last byte changes with the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x03");
+const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x04");
 
 /// The whole table.
 #[repr(C, align(64))]
@@ -29,8 +32,13 @@ pub(super) struct Shared {
     pub(super) owners: [AtomicU32; MAX_SLOTS as usize],
     /// Requests, counted by whoever holds the slot.
     pub(super) served: [AtomicU64; MAX_SLOTS as usize],
+    /// Microseconds in applications, likewise.
+    pub(super) spent: [AtomicU64; MAX_SLOTS as usize],
     notes: [NoteRecord; MAX_SLOTS as usize],
     rings: [[EntryCell; MAX_TICKETS as usize]; MAX_POOLS as usize],
+    pub(super) chronicle: Chronicle,
+    pub(super) accounts: [AccountRecord; MAX_POOLS as usize],
+    profiles: [ProfileRecord; MAX_PROCESSES as usize],
 }
 
 #[repr(C, align(64))]
@@ -54,6 +62,8 @@ pub(super) struct PoolRecord {
     pub(super) processes: AtomicU32,
     pub(super) first_slot: AtomicU32,
     pub(super) threads: AtomicU32,
+    /// Index of its account.
+    pub(super) account: AtomicU32,
     /// Apart from the above, which everybody reads and nobody writes.
     pub(super) queue: Ends,
     pub(super) waits: Waits,
@@ -110,6 +120,10 @@ impl Shared {
 
     pub(super) fn note(&self, slot: u32) -> Option<&NoteRecord> {
         self.notes.get(slot as usize)
+    }
+
+    pub(super) fn profile(&self, process: u32) -> Option<&ProfileRecord> {
+        self.profiles.get(process as usize)
     }
 
     /// The place in a pool's ring where the ticket belongs.

@@ -1,21 +1,25 @@
 //! What each slot runs, for the status page.
 
 use std::sync::atomic::{
-    AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
+    AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, fence,
 };
 
 use super::layout::Bytes;
-use super::{Note, Reservation, SlotNote, Table};
+use super::{Note, Reservation, SlotNote, SlotState, Table};
 
 /// A note in the shared memory. The sequence is odd during a write.
 #[repr(C, align(64))]
 pub(super) struct NoteRecord {
     sequence: AtomicU64,
     since: AtomicU64,
+    /// Requests that the slot had served before: tells this request from the next.
+    number: AtomicU64,
+    slow_at: AtomicU64,
+    epoch: AtomicU32,
     method: Bytes<2>,
     client: Bytes<6>,
     host: Bytes<15>,
-    uri: Bytes<35>,
+    uri: Bytes<32>,
 }
 
 impl Table {
@@ -33,11 +37,21 @@ impl Table {
         record.sequence.store(writing, Relaxed);
         fence(Release);
         record.since.store(note.since, Relaxed);
+        record.number.store(self.served(reservation.slot), Relaxed);
+        record.epoch.store(reservation.epoch, Relaxed);
+        record.slow_at.store(note.slow_at, Relaxed);
         record.method.write(note.method);
         record.client.write(note.client);
         record.host.write(note.host);
         record.uri.write(note.uri);
         record.sequence.store(writing.wrapping_add(1), Release);
+    }
+
+    /// What the slot runs now; None also while its holder has not written it yet.
+    pub fn current(&self, slot: u32) -> Option<SlotNote> {
+        let word = self.slot(slot);
+        let note = self.note(slot).filter(|_| word.state == SlotState::Busy)?;
+        (note.epoch == word.epoch && note.number == self.served(slot)).then_some(note)
     }
 
     /// What the slot ran last; None if nothing yet, or if it is being written.
@@ -54,6 +68,9 @@ impl Table {
                 uri: record.uri.read(),
                 client: record.client.read(),
                 since: record.since.load(Relaxed),
+                number: record.number.load(Relaxed),
+                epoch: record.epoch.load(Relaxed),
+                slow_at: record.slow_at.load(Relaxed),
             };
             fence(Acquire);
             if before % 2 == 0 && record.sequence.load(Relaxed) == before {

@@ -30,8 +30,10 @@ impl Table {
         record.processes.store(processes, Relaxed);
         record.first_slot.store(shape.first_slot, Relaxed);
         record.threads.store(threads, Relaxed);
-        record.process_group.write(cut(&shape.process_group));
-        record.application_group.write(cut(&shape.application_group));
+        let names = (cut(&shape.process_group), cut(&shape.application_group));
+        record.process_group.write(names.0);
+        record.application_group.write(names.1);
+        self.open_account(record, names.0, names.1);
         record.waits.clear();
         for place in 0..processes {
             let process = shape.first_process + place;
@@ -58,8 +60,14 @@ impl Table {
     /// Absent, with a new serial; wakes all waiters (they see Stale).
     pub fn close_pool(&self, index: u32) {
         let Some(record) = self.shared().pool(index) else { return };
-        let serial = record.identity().0.wrapping_add(1).max(1);
-        record.set_identity(serial, PoolState::Absent);
+        let (serial, state) = record.identity();
+        if state != PoolState::Absent {
+            let slots = record.processes.load(Relaxed).saturating_mul(record.threads.load(Relaxed));
+            let first = record.first_slot.load(Relaxed);
+            self.settle_served(index, first..first.saturating_add(slots));
+            self.settle_waits(index);
+        }
+        record.set_identity(serial.wrapping_add(1).max(1), PoolState::Absent);
         self.drive_out(index);
     }
 
@@ -83,6 +91,11 @@ impl Table {
         Some((PoolRef { index, serial }, state, shape))
     }
 
+    /// All pools.
+    pub fn pools(&self) -> impl Iterator<Item = (PoolRef, PoolState, PoolShape)> {
+        self.shared().pool_indices().filter_map(|index| self.pool(index))
+    }
+
     /// Sets the state; Failed wakes all waiters (they see Failed). Call
     /// [`Table::dispatch`] after the first process became ready.
     pub fn set_pool_state(&self, index: u32, state: PoolState) {
@@ -102,9 +115,7 @@ impl Table {
             entry.limit.store(0, SeqCst);
             let first = entry.first_slot.load(Relaxed).min(MAX_SLOTS);
             let end = first.saturating_add(entry.threads.load(Relaxed)).min(MAX_SLOTS);
-            for served in &shared.served[first as usize..end as usize] {
-                served.store(0, Relaxed);
-            }
+            self.settle_served(entry.pool.load(Relaxed), first..end);
         }
         entry.pid.store(pid, SeqCst);
         entry.start_time.store(start_time, SeqCst);

@@ -51,6 +51,14 @@ impl Table {
         }
     }
 
+    /// The application took so many microseconds for the request in the slot, which the
+    /// caller holds and is about to release.
+    pub fn spend(&self, reservation: Reservation, microseconds: u64) {
+        if let Some(spent) = self.shared().spent.get(reservation.slot as usize) {
+            spent.store(spent.load(Relaxed).saturating_add(microseconds), Relaxed);
+        }
+    }
+
     /// As [`Table::release`], for a slot that served no request.
     pub fn give_back(&self, pool: PoolRef, reservation: Reservation, lease: u32) {
         // The pool that owns the slot now, which may be another one's successor.
@@ -207,6 +215,11 @@ impl Table {
     /// The slot's word. A slot that does not exist is absent.
     pub fn slot(&self, slot: u32) -> SlotView {
         self.shared().word(slot).map_or(Word::absent(0), |word| word.load()).view()
+    }
+
+    /// Microseconds in applications of the requests that [`Table::served`] counts.
+    pub fn spent(&self, slot: u32) -> u64 {
+        self.shared().spent.get(slot as usize).map_or(0, |spent| spent.load(Relaxed))
     }
 
     /// Requests served by a slot since the process entry was last set Starting.

@@ -356,14 +356,25 @@ fn a_note_is_read_back_cut_to_fit() {
     assert_eq!(table.note(100), None);
     let held = reserved(table.reserve(pool, 1));
     let uri = [b'u'; 1000];
-    let note =
-        Note { method: b"GET", host: b"www.example.com", uri: &uri, client: b"::1", since: 77 };
+    let note = Note {
+        method: b"GET",
+        host: b"www.example.com",
+        uri: &uri,
+        client: b"::1",
+        since: 77,
+        slow_at: 5,
+    };
     table.describe(held, &note);
     let read = table.note(100).unwrap();
     assert_eq!((read.method.as_slice(), read.host.as_slice()), (&b"GET"[..], note.host));
-    assert_eq!((read.uri.as_slice(), read.since), (&uri[..280], 77));
+    assert_eq!((read.uri.as_slice(), read.since), (&uri[..256], 77));
     table.describe(Reservation { slot: 100, epoch: 9 }, &Note { since: 78, ..note });
-    assert_eq!(table.note(100), Some(read), "an old holder wrote");
+    assert_eq!(table.note(100), Some(read.clone()), "an old holder wrote");
+    assert_eq!(table.current(100), Some(read));
+    table.release(pool, held, 1);
+    assert_eq!(table.current(100), None, "it runs nothing");
+    reserved(table.reserve(pool, 1));
+    assert_eq!(table.current(100), None, "it runs what is not described yet");
 }
 
 #[test]

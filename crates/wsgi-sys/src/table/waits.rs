@@ -58,6 +58,12 @@ impl Waits {
         }
     }
 
+    /// The sums, which begin anew: all waits, those in vain, requests sent away, time.
+    pub(super) fn take(&self) -> [u64; 4] {
+        [&self.waited, &self.expired, &self.refused, &self.total]
+            .map(|figure| figure.swap(0, Relaxed))
+    }
+
     pub(super) fn reached(&self, depth: u64) {
         self.deepest.fetch_max(depth, Relaxed);
     }

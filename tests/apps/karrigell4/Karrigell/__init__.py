@@ -1,5 +1,7 @@
 """Stands in for Karrigell 4: the parts that an adapter has to do with."""
 
+import email.message
+import gzip
 import http.server
 import io
 import os
@@ -11,7 +13,7 @@ class App:
     root_dir = os.getcwd()
 
 
-class RequestHandler(http.server.BaseHTTPRequestHandler):
+class RequestHandler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self):
         elements = urllib.parse.urlparse(self.path)
@@ -25,6 +27,8 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         self.handle_data(elements)
 
     def handle_data(self, elements):
+        self.resp_headers = email.message.Message()
+        self.resp_headers.add_header("Content-type", "text/html")
         host = urllib.parse.urlparse("http://" + self.headers["host"]).hostname
         first = elements.path.split("/")[1]
         if (host, first) in self.alias:
@@ -36,12 +40,20 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if first == "missing":
             return self.send_error(404, "File not found")
         page = "%s %s %s" % (os.path.basename(app.root_dir), elements.path, sorted(self.body.items()))
-        self.done(200, io.BytesIO(page.encode()))
+        data = page.encode()
+        self.resp_headers["Content-length"] = len(data)
+        if "gzip" in self.headers.get("accept-encoding", ""):
+            # The length that was announced is not true any longer.
+            data = gzip.compress(data * 100)
+            self.resp_headers["Content-Encoding"] = "gzip"
+            self.resp_headers.replace_header("Content-length", str(len(page) * 100))
+        self.done(200, io.BytesIO(data))
 
     def done(self, code, infile):
         self.send_response(code)
-        self.send_header("Content-type", "text/html")
-        self.send_header("Content-length", len(infile.getvalue()))
+        for name, value in self.resp_headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(infile.read())
+        infile.seek(0)
+        self.copyfile(infile, self.wfile)
         self.wfile.flush()

@@ -1,0 +1,5 @@
+import importlib
+
+application = importlib.import_module(@module@)
+for _name in @object@.split('.'):
+    application = getattr(application, _name)

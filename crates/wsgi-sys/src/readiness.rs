@@ -1,0 +1,94 @@
+//! Waiting for many descriptors at once, each of which wakes one waiter, once.
+//!
+//! *Runs in:* worker. *Threads:* any; each event goes to one of those that wait.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+/// Events taken by one wait.
+const BATCH: usize = 16;
+
+/// A set of descriptors that are watched for something to read, or their end.
+#[derive(Debug)]
+pub struct Readiness(Epoll);
+
+impl Readiness {
+    /// An empty set, close-on-exec.
+    ///
+    /// # Errors
+    /// The process has no descriptor or memory left.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
+    }
+
+    /// Watches a descriptor for one event, which [`Readiness::wait`] names by `token`.
+    ///
+    /// # Errors
+    /// The descriptor is watched already, or the kernel is out of memory.
+    pub fn add(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        Ok(self.0.add(descriptor, once(token))?)
+    }
+
+    /// Watches it for one event more; what is there to be read already counts.
+    ///
+    /// # Errors
+    /// The descriptor is not watched.
+    pub fn rearm(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        Ok(self.0.modify(descriptor, &mut once(token))?)
+    }
+
+    /// Watches it no longer.
+    pub fn remove(&self, descriptor: BorrowedFd<'_>) {
+        // One that was not watched is not watched now.
+        let _ = self.0.delete(descriptor);
+    }
+
+    /// Waits without limit and returns the tokens of what can be read. None at all
+    /// if a signal came.
+    ///
+    /// # Errors
+    /// The set is unusable.
+    pub fn wait(&self) -> io::Result<impl Iterator<Item = u64> + use<>> {
+        let mut events = [EpollEvent::empty(); BATCH];
+        let count = match self.0.wait(&mut events, EpollTimeout::NONE) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(events.into_iter().take(count).map(|event| event.data()))
+    }
+}
+
+fn once(token: u64) -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLONESHOT, token)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::IoSlice;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::socket;
+
+    #[test]
+    fn each_descriptor_is_named_once_until_it_is_armed_again() {
+        let readiness = Readiness::new().unwrap();
+        let (one, other) = socket::stream_pair().unwrap();
+        let (third, fourth) = socket::stream_pair().unwrap();
+        readiness.add(other.as_fd(), 1).unwrap();
+        readiness.add(fourth.as_fd(), 2).unwrap();
+        socket::send(one.as_fd(), &[IoSlice::new(b"x")], &[], true).unwrap();
+        assert_eq!(readiness.wait().unwrap().collect::<Vec<_>>(), [1]);
+        drop(third);
+        assert_eq!(readiness.wait().unwrap().collect::<Vec<_>>(), [2]);
+        readiness.rearm(other.as_fd(), 1).unwrap();
+        assert_eq!(readiness.wait().unwrap().collect::<Vec<_>>(), [1]);
+        readiness.remove(other.as_fd());
+        assert!(readiness.rearm(other.as_fd(), 1).is_err());
+    }
+}
