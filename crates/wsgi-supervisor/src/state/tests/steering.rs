@@ -32,11 +32,11 @@ fn answers(actions: &[Action]) -> String {
 }
 
 fn pool_state(actions: &[Action]) -> Option<PoolState> {
-    let states = actions.iter().filter_map(|action| match action {
+    let mut states = actions.iter().filter_map(|action| match action {
         Action::PoolState { state, .. } => Some(*state),
         _ => None,
     });
-    states.last()
+    states.next_back()
 }
 
 /// Makes ready what starts and ends what stops, until nothing does.
