@@ -89,7 +89,8 @@ fn a_broken_off_http_2_response_resets_its_stream() {
     );
     let Some((code, body)) = curl(&server, &[], &target) else { return };
     assert_ne!(code, 0, "the response looks complete");
-    assert_eq!(body, b"first");
+    // A reset may overtake what was sent before.
+    assert!(b"first".starts_with(&body), "{}", String::from_utf8_lossy(&body));
 }
 
 #[test]
