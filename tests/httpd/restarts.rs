@@ -65,8 +65,9 @@ impl Holdings {
     }
 }
 
-/// Restarts httpd so often, and waits until it holds no more than after the first few restarts.
-fn compare(server: &Server, times: usize) {
+/// Has httpd restarted so often, and waits until it holds no more than after the first few
+/// restarts.
+fn compare(server: &Server, times: usize, restarted: impl FnOnce()) {
     restart(server, WARM_UP);
     // The last old generation leaves.
     let settled = |server: &Server| {
@@ -77,7 +78,7 @@ fn compare(server: &Server, times: usize) {
             .then_some(now)
     };
     let before = wait_for("the old generation's end", || settled(server));
-    restart(server, times);
+    restarted();
     let after = wait_for("what was held before", || {
         let now = Holdings::of(server);
         now.are_as(&before).then_some(now)
@@ -91,7 +92,8 @@ fn restarts_leave_nothing_behind() {
     let server = Config::serving("hello.wsgi", "processes=2 threads=3").start();
     assert_eq!(server.text("/"), "Hello, World!\n");
     let supervisor = server.supervisor();
-    compare(&server, number(12));
+    let times = number(12);
+    compare(&server, times, || restart(&server, times));
     assert_eq!(server.supervisor(), supervisor, "one supervisor for httpd's life");
     assert_eq!(server.text("/"), "Hello, World!\n");
 }
@@ -101,20 +103,32 @@ fn restarts_under_load_lose_no_request() {
     ours_only!("mod_wsgi has no daemon for a while at each restart");
     let server = Config::serving("hello.wsgi", "processes=2 threads=3").start();
     assert_eq!(server.text("/"), "Hello, World!\n");
-    let (over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    served.fetch_add(ask_until_closed(&server, &over), Ordering::Relaxed);
-                }
-            });
-        }
-        compare(&server, number(12).min(100));
-        over.store(true, Ordering::Relaxed);
-    });
+    let (over, served, times) = (AtomicBool::new(false), AtomicUsize::new(0), number(12).min(100));
+    let under_load = || {
+        thread::scope(|scope| {
+            let _end = End(&over);
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        served.fetch_add(ask_until_closed(&server, &over), Ordering::Relaxed);
+                    }
+                });
+            }
+            restart(&server, times);
+        });
+    };
+    compare(&server, times, under_load);
     eprintln!("{served:?} requests, none failed");
     assert!(served.into_inner() > 100);
+}
+
+/// Tells clients to end, also when their test has failed.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Asks on one connection until httpd closes it between two requests, as it does with idle ones
