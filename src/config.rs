@@ -18,7 +18,9 @@ mod resolve;
 
 pub use alias::{Alias, Captures, Mapped, Pattern, Regex, RegexCompiler};
 pub use daemon_group::{DaemonGroup, Mpm, OPTIONS as GROUP_OPTIONS, Owner};
-pub use directory::{DirectoryConfig, HandlerScript, MapHead, Overrides, Script, ServerConfig};
+pub use directory::{
+    DirectoryConfig, HandlerScript, MapHead, Overrides, Script, ServerConfig, Spooling,
+};
 pub use globals::{Globals, Import, Notice, Telemetry};
 pub use interpreter::{InterpreterOptions, InterpreterSettings, PythonSettings, Selector};
 pub use network::Network;

@@ -385,6 +385,19 @@ def parallel(environ, start_response):
     return []
 
 
+def murmurs(environ, start_response):
+    def murmur():
+        while not os.path.exists(environ["GO"]):
+            time.sleep(0.01)
+        environ["wsgi.errors"].write("murmured\n")
+        open(environ["GO"] + ".said", "w").close()
+    thread = threading.Thread(target=murmur)
+    thread.start()
+    length = len(environ["wsgi.input"].read(10))
+    thread.join()
+    return text(start_response, length)
+
+
 def other(environ, start_response):
     return text(start_response, "other callable")
 

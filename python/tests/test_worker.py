@@ -7,6 +7,7 @@ WORKER=pure has Pythons that the native worker can serve served by the other.
 
 import hashlib
 import os
+import select
 import signal
 import struct
 import tempfile
@@ -240,6 +241,19 @@ class Requests(Case):
             self.assertEqual(response.body.decode().strip(), hashlib.md5(body).hexdigest())
             self.assertEqual(response.input, len(body))
             self.assertLessEqual(len(response.demands), 3)
+
+    def test_silence_until_a_demand_is_met(self):
+        go = os.path.join(tempfile.mkdtemp(), "go")
+        environ = {"PATH_INFO": "/murmurs", "GO": go}
+        self.channel.send(wire.request(SCRIPT, environ, has_body=True))
+        response = self.channel.read(Response(), until=DEMAND)
+        open(go, "w").close()
+        while not os.path.exists(go + ".said"):
+            time.sleep(0.01)
+        self.assertFalse(select.select([self.channel.socket], [], [], 0)[0], "it spoke")
+        self.channel.send(record(wire.BODY, b"0123456789") + body_end())
+        self.channel.read(response)
+        self.assertEqual((response.body, response.log), (b"10\n", "murmured"))
 
     def test_reads(self):
         expected = [b"", b"abc", b"def\n", b"gh", b"i\n", [b"jk\n"], b"lmn\no", b"p\nq", b"", b"", []]

@@ -26,5 +26,6 @@ mod privileges;
 mod proxies;
 mod pythons;
 mod security;
+mod spool;
 mod start_response;
 mod streaming;
