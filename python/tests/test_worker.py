@@ -5,6 +5,7 @@
 WORKER=pure has Pythons that the native worker can serve served by the other.
 """
 
+import ast
 import hashlib
 import os
 import select
@@ -61,6 +62,23 @@ class Fresh(unittest.TestCase):
         daemon = Daemon(PYTHON, DIRECTORY, environment, **settings)
         self.addCleanup(daemon.kill)
         return daemon
+
+
+class Modules(Case):
+    def test_stubs_say_what_is_there(self):
+        expected = []
+        for module in "mod_wsgi", "apache":
+            path = os.path.join(DIRECTORY, module, "__init__.pyi")
+            if not os.path.exists(path):
+                path = os.path.join(DIRECTORY, module + ".pyi")
+            with open(path) as source:
+                for item in ast.parse(source.read()).body:
+                    name = getattr(item, "name", None) or getattr(
+                        getattr(item, "target", None), "id", "_")
+                    if not name.startswith("_"):
+                        arguments = [a.arg for a in item.args.args] if hasattr(item, "args") else []
+                        expected.append(" ".join([module, name] + arguments))
+        self.assertEqual(sorted(self.lines("stubs")), sorted(expected))
 
 
 class Responses(Case):
