@@ -3,7 +3,7 @@
 //!
 //! *Runs in:* httpd child. *Threads:* all of them share one [`Child`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -93,6 +93,9 @@ struct Link {
 
 type Pools = HashMap<String, HashMap<String, PoolRef>>;
 
+/// Scripts about which hints are given: their names may come from users' folders.
+const MOST_HINTS: usize = 1000;
+
 /// State of an httpd child; lives until the process exits.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -108,6 +111,8 @@ pub(crate) struct Child {
     link_seen: AtomicU64,
     scratches: Scratches,
     link: Mutex<Option<Link>>,
+    /// Scripts about which the administrator was given a hint.
+    hinted: Mutex<HashSet<Vec<u8>>>,
     pools: RwLock<Pools>,
     channels: RwLock<HashMap<u32, Arc<Channel>>>,
 }
@@ -130,6 +135,7 @@ impl Child {
             link_seen: AtomicU64::new(0),
             scratches: Scratches::default(),
             link: Mutex::default(),
+            hinted: Mutex::default(),
             pools: RwLock::default(),
             channels: RwLock::default(),
         })
@@ -153,6 +159,12 @@ impl Child {
         self.lease.store(lease, Ordering::Relaxed);
         self.link_seen.store(now, Ordering::Relaxed);
         Ok(lease)
+    }
+
+    /// Whether no hint about this script was given by this child before.
+    pub(crate) fn is_first_hint(&self, script: &[u8]) -> bool {
+        let mut hinted = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+        hinted.len() < MOST_HINTS && hinted.insert(script.to_vec())
     }
 
     /// Buffers for one request, used again by the next.
