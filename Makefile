@@ -22,7 +22,7 @@ export MOD_WSGI_MODULES ?= $(shell $(APXS) -q LIBEXECDIR 2>/dev/null)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MODULE := build/module
 VENV := build/venv
-COMMANDS := wsgi-httpd
+COMMANDS := wsgi-httpd wsgictl
 # Native workers for one interpreter each.
 WORKERS := build/workers
 # mod_wsgi itself, to compare with.
@@ -33,7 +33,7 @@ HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 WORKER_PYTHONS = $(MOD_WSGI_PYTHON) $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python2) --pure \
     $(MOD_WSGI_PYTHON)
 # What an MPM can change.
-MPM_TESTS := environ faults groups karrigell lifecycle load queue streaming
+MPM_TESTS := environ faults groups karrigell lifecycle load queue restarts streaming
 
 ##@ Use
 
@@ -85,7 +85,7 @@ rpm: all ## Make an RPM package of it, build/rpm/RPMS/*/*.rpm
 
 test: all $(VENV)/ready ## Run every test: units, then a real httpd under each MPM
 	$(CARGO) test --workspace --exclude mod_wsgi
-	$(CARGO) test --package mod_wsgi --lib --test dependencies
+	$(CARGO) test --package mod_wsgi --lib --test dependencies --test coverage
 	tests/workers $(MODULE)/mod_wsgi $(WORKER_PYTHONS)
 	MPM=event $(HTTPD_TESTS)
 	MPM=worker $(HTTPD_TESTS) $(MPM_TESTS)
@@ -105,6 +105,12 @@ conformance: all $(REFERENCE)/ready ## Ask mod_wsgi 6.1.1 and this module the sa
 chaos: all ## Kill and stop processes at random under load (CHAOS=seconds, 600 if not given)
 	CHAOS=$(or $(CHAOS),600) $(CARGO) test --package mod_wsgi --test httpd -- chaos --nocapture
 
+restarts: all ## 1,200 graceful restarts without load and 100 under load, under each MPM (RESTARTS=number)
+	for mpm in event worker prefork; do \
+	    MPM=$$mpm RESTARTS=$(or $(RESTARTS),1200) $(CARGO) test --package mod_wsgi --test httpd -- \
+	        --test-threads=1 --nocapture restarts:: || exit 1; \
+	done
+
 test-worker: all ## Run the workers' tests without httpd (PYTHON=interpreter WORKER=pure)
 	cd python/tests && WORKER_DIR=$(CURDIR)/$(MODULE)/mod_wsgi PYTHON=$(or $(PYTHON),$(MOD_WSGI_PYTHON)) \
 	    $(MOD_WSGI_PYTHON) -m unittest test_worker test_pure
@@ -115,7 +121,7 @@ test-workers: all ## Run the workers' tests without httpd on every Python here
 check: deps ## Check style, lints, generated pages and the direction of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) test --quiet --package mod_wsgi --lib --test dependencies
+	$(CARGO) test --quiet --package mod_wsgi --lib --test dependencies --test coverage
 
 bench: all ## Measure, if there is something to measure with
 	@if [ -x bench/run ]; then exec bench/run; else echo "bench/run is not there"; fi
@@ -145,4 +151,4 @@ $(REFERENCE)/ready: | deps
 	    mod_wsgi==6.1.1
 	@touch $@
 
-.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers conformance chaos check bench deps clean help
+.PHONY: all run worker install uninstall deb rpm deb-check test test-httpd test-worker test-workers conformance chaos restarts check bench deps clean help

@@ -47,6 +47,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_run_http_scheme",
     "ap_set_content_length",
     "ap_set_content_type(_ex)?",
+    "ap_runtime_dir_relative",
     "ap_show_mpm",
     "ap_ssl_var_lookup",
     "ap_state_query",

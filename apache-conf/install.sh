@@ -22,17 +22,16 @@ target=$destination$folder
 commands=$(place BINDIR /usr/bin)
 manual=$(place MANDIR /usr/share/man)
 completions=$destination/usr/share/bash-completion/completions
-checks=$(place SBINDIR /usr/sbin)
 # Debian's way to switch modules on and off; its folder is that of this machine, not of DESTDIR.
 debian=
 [ ! -d /etc/apache2/mods-available ] || debian=$destination/etc/apache2
 
 if [ -n "$remove" ]; then
-    rm -f "$target/mod_wsgi.so" "$commands/wsgictl" "$commands/wsgi-httpd" \
-        "$completions/wsgictl" "$completions/wsgi-httpd" \
-        "$manual"/man[0-9]/wsgictl.[0-9] "$manual"/man[0-9]/wsgi-httpd.[0-9]
+    rm -f "$target/mod_wsgi.so"
+    for command in wsgictl wsgi-httpd wsgi-configcheck; do
+        rm -f "$commands/$command" "$completions/$command" "$manual"/man[1-8]/"$command".[1-8]
+    done
     rm -rf "$target/mod_wsgi"
-    rm -f "$checks/wsgi-configcheck"
     if [ -n "$debian" ]; then
         # What is switched on and not there would keep httpd from starting.
         rm -f "$debian/mods-enabled/wsgi.load" "$debian/mods-enabled/wsgi.conf" \
@@ -55,10 +54,9 @@ for package in mod_wsgi mod_wsgi_pure; do
     install -m 644 "$3/mod_wsgi/$package"/*.py "$target/mod_wsgi/$package/"
 done
 install -m 644 "$3"/mod_wsgi/mod_wsgi/*.pyi "$3"/mod_wsgi/mod_wsgi/py.typed "$target/mod_wsgi/mod_wsgi/"
-install -D -m 755 "$here/wsgi-configcheck" "$checks/wsgi-configcheck"
 echo "installed in $target"
 
-for file in "$3"/bin/*; do
+for file in "$3"/bin/* "$here/wsgi-configcheck"; do
     [ ! -f "$file" ] || install -D -m 755 "$file" "$commands/$(basename "$file")"
 done
 for file in "$here"/../docs/man/*.[1-8]; do

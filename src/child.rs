@@ -3,33 +3,29 @@
 //!
 //! *Runs in:* httpd child. *Threads:* all of them share one [`Child`].
 
+mod post;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
+use std::time::Instant;
 
-use wsgi_proto::VERSION;
-use wsgi_proto::limits::MAX_DATAGRAM;
-use wsgi_proto::mailbox::{
-    ChannelBroken, FetchChannel, OpenPool, Register, ToChild, ToSupervisor, Waiting,
-};
-use wsgi_sys::socket;
+use wsgi_proto::mailbox::{ChannelBroken, FetchChannel, OpenPool, ToChild, ToSupervisor, Waiting};
 use wsgi_sys::table::{PoolRef, Reservation, Table};
+
+use post::Post;
 
 use crate::scratch::{Lent, Scratches};
 use crate::site::Site;
 
 /// Milliseconds after which a child looks whether its supervisor was replaced.
 const LINK_CHECK: u64 = 1_000;
-
-/// Longest wait for the mailbox to take a datagram before it is tried again.
-const MAILBOX_RETRY: Duration = Duration::from_millis(20);
 
 /// Why the supervisor could not be asked.
 #[derive(Debug)]
@@ -83,14 +79,6 @@ pub(crate) struct Application<'a> {
     pub(crate) callable_object: &'a str,
 }
 
-/// The private socket to the supervisor, once it is registered.
-#[derive(Debug)]
-struct Link {
-    socket: OwnedFd,
-    lease: u32,
-    sequence: u32,
-}
-
 type Pools = HashMap<String, HashMap<String, PoolRef>>;
 
 /// Scripts about which hints are given: their names may come from users' folders.
@@ -110,7 +98,7 @@ pub(crate) struct Child {
     /// Milliseconds after `started` when the supervisor was last seen alive.
     link_seen: AtomicU64,
     scratches: Scratches,
-    link: Mutex<Option<Link>>,
+    post: Mutex<Post>,
     /// Scripts about which the administrator was given a hint.
     hinted: Mutex<HashSet<Vec<u8>>>,
     pools: RwLock<Pools>,
@@ -134,16 +122,16 @@ impl Child {
             lease: AtomicU32::new(0),
             link_seen: AtomicU64::new(0),
             scratches: Scratches::default(),
-            link: Mutex::default(),
+            post: Mutex::default(),
             hinted: Mutex::default(),
             pools: RwLock::default(),
             channels: RwLock::default(),
         })
     }
 
-    /// The lease under which this child reserves, registering if it must. Whether
-    /// the supervisor is still the same is looked at once in a while: a lease of its
-    /// predecessor's holds, but nobody watches over it.
+    /// The lease under which this child reserves, registering if it must. Whether the supervisor
+    /// is still the same is looked at once in a while: a lease of its predecessor's holds, but
+    /// nobody watches over it.
     ///
     /// # Errors
     /// [`LinkError`] if the supervisor does not register the child in time.
@@ -154,11 +142,27 @@ impl Child {
         if lease != 0 && now.saturating_sub(seen) < LINK_CHECK {
             return Ok(lease);
         }
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        let lease = self.connected(&mut link, deadline)?.lease;
-        self.lease.store(lease, Ordering::Relaxed);
+        let mut post = match self.post.try_lock() {
+            Ok(post) => post,
+            // Another thread is about to find out.
+            Err(TryLockError::WouldBlock) if lease != 0 => return Ok(lease),
+            Err(TryLockError::WouldBlock) => self.post(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        };
+        if lease == 0 {
+            self.connected(&mut post, deadline)?;
+        } else {
+            self.renew(&mut post);
+        }
         self.link_seen.store(now, Ordering::Relaxed);
-        Ok(lease)
+        Ok(self.lease.load(Ordering::Relaxed))
+    }
+
+    /// Something was lost under a lease: has the child register anew if it is void.
+    pub(crate) fn doubt(&self, lease: u32) {
+        if !self.table.lease_is_open(lease) {
+            let _ = self.lease.compare_exchange(lease, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Whether no hint about this script was given by this child before.
@@ -264,149 +268,4 @@ impl Child {
     pub(crate) fn waiting(&self, pool: PoolRef) {
         self.tell(&ToSupervisor::Waiting(Waiting { pool: pool.index }));
     }
-
-    /// Sends what needs no answer. It may be lost with the supervisor: its successor
-    /// finds out by itself.
-    fn tell(&self, message: &ToSupervisor) {
-        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(link), Ok(datagram)) = (link.as_ref(), message.encode()) {
-            let _ = socket::send(link.socket.as_fd(), &[io::IoSlice::new(&datagram)], &[], false);
-        }
-    }
-
-    /// Asks a question and waits for its answer. A supervisor that ended meanwhile
-    /// is followed by another: the question is asked again, until the deadline.
-    fn ask(
-        &self,
-        question: impl Fn(u32) -> ToSupervisor,
-        deadline: Instant,
-    ) -> Result<(ToChild, Option<OwnedFd>), LinkError> {
-        let mut guard = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let link = self.connected(&mut guard, deadline)?;
-            link.sequence = link.sequence.wrapping_add(1);
-            let sequence = link.sequence;
-            let datagram = question(sequence)
-                .encode()
-                .map_err(|_| LinkError::Refused("question too long".into()))?;
-            let sent = send_until(link.socket.as_fd(), &datagram, &[], deadline).and_then(|()| {
-                loop {
-                    let (answer, descriptor) = receive_until(link.socket.as_fd(), deadline)?;
-                    if sequence_of(&answer) == Some(sequence) {
-                        break Ok((answer, descriptor));
-                    }
-                }
-            });
-            match sent {
-                Ok((ToChild::Refused(refused), _)) => {
-                    return Err(LinkError::Refused(refused.reason));
-                }
-                Ok(answer) => return Ok(answer),
-                Err(LinkError::Io(_)) if Instant::now() < deadline => *guard = None,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// The link, registered anew if the supervisor has closed the last one.
-    fn connected<'l>(
-        &self,
-        link: &'l mut Option<Link>,
-        deadline: Instant,
-    ) -> Result<&'l mut Link, LinkError> {
-        if link.as_ref().is_some_and(|link| is_closed(link.socket.as_fd())) {
-            *link = None;
-        }
-        while link.is_none() {
-            match self.register(deadline) {
-                Ok(registered) => *link = Some(registered),
-                // The supervisor died over it: its successor reads the same mailbox.
-                Err(LinkError::Io(_)) if Instant::now() < deadline => {
-                    std::thread::sleep(MAILBOX_RETRY);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        link.as_mut().ok_or(LinkError::Unexpected)
-    }
-
-    fn register(&self, deadline: Instant) -> Result<Link, LinkError> {
-        let (ours, theirs) = socket::seqpacket_pair()?;
-        let datagram =
-            ToSupervisor::Register(Register { version: VERSION, generation: self.generation })
-                .encode()
-                .map_err(|_| LinkError::Unexpected)?;
-        send_until(self.mailbox.as_fd(), &datagram, &[theirs.as_raw_fd()], deadline)?;
-        drop(theirs);
-        match receive_until(ours.as_fd(), deadline)? {
-            (ToChild::Registered(registered), _) => {
-                Ok(Link { socket: ours, lease: registered.lease, sequence: 0 })
-            }
-            (ToChild::Refused(refused), _) => Err(LinkError::Refused(refused.reason)),
-            _ => Err(LinkError::Unexpected),
-        }
-    }
-}
-
-fn sequence_of(answer: &ToChild) -> Option<u32> {
-    match answer {
-        ToChild::Registered(_) => None,
-        ToChild::Pool(pool) => Some(pool.sequence),
-        ToChild::Channel(channel) => Some(channel.sequence),
-        ToChild::Refused(refused) => Some(refused.sequence),
-    }
-}
-
-/// Whether the peer has closed a socket from which nothing is expected.
-fn is_closed(socket: BorrowedFd<'_>) -> bool {
-    let mut datagram = [0; 64];
-    match socket::receive(socket, &mut datagram, false) {
-        Ok(received) => received.length == 0,
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-    }
-}
-
-/// Sends a datagram without ever blocking for longer than the deadline.
-fn send_until(
-    socket: BorrowedFd<'_>,
-    datagram: &[u8],
-    descriptors: &[i32],
-    deadline: Instant,
-) -> Result<(), LinkError> {
-    loop {
-        match socket::send(socket, &[io::IoSlice::new(datagram)], descriptors, false) {
-            Ok(_) => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if Instant::now() >= deadline {
-                    return Err(LinkError::Timeout);
-                }
-                // The queue is full: its reader is behind. There is no event for a
-                // datagram queue that has room again, so look again soon.
-                std::thread::sleep(MAILBOX_RETRY);
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn receive_until(
-    socket: BorrowedFd<'_>,
-    deadline: Instant,
-) -> Result<(ToChild, Option<OwnedFd>), LinkError> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if !socket::wait_readable(&[socket], Some(left))?.first().copied().unwrap_or(false) {
-        return Err(LinkError::Timeout);
-    }
-    let mut datagram = [0; 4096];
-    debug_assert!(datagram.len() <= MAX_DATAGRAM as usize);
-    let received = socket::receive(socket, &mut datagram, false)?;
-    if received.length == 0 {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-    }
-    let answer = datagram
-        .get(..received.length)
-        .filter(|_| !received.truncated)
-        .and_then(|datagram| ToChild::decode(datagram).ok())
-        .ok_or(LinkError::Unexpected)?;
-    Ok((answer, received.descriptors.into_iter().next()))
 }

@@ -31,6 +31,9 @@ const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
 /// Key of the finished [`Site`].
 const SITE: &std::ffi::CStr = c"mod_wsgi site";
 
+/// Name of wsgictl's socket in DefaultRuntimeDir.
+const ADMIN_SOCKET: &std::ffi::CStr = c"wsgictl.sock";
+
 /// How long a request of a group may wait, and how much it may keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -300,7 +303,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
             slow_requests,
             telemetry,
             telemetry_interval,
-            ..begin(&directory, &mpm, version)
+            ..begin(pconf, &directory, &mpm, version)
         },
         directory,
         members: members.into_iter().map(|(member, _)| member).collect(),
@@ -322,7 +325,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
     }
 }
 
-fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
+fn begin(pconf: Pool<'_>, directory: &Path, mpm: &Mpm, version: &str) -> Begin {
     Begin {
         version: VERSION,
         generation: mpm::generation(),
@@ -333,6 +336,7 @@ fn begin(directory: &Path, mpm: &Mpm, version: &str) -> Begin {
         mpm_threads: mpm.threads,
         worker_directory: directory.to_owned(),
         child_uid: mpm::child_identity().0,
+        admin_socket: mpm::runtime_file(pconf, ADMIN_SOCKET).unwrap_or_default(),
         ..Begin::default()
     }
 }

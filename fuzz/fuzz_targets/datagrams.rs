@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wsgi_proto::{control, daemon, mailbox};
+use wsgi_proto::{admin, control, daemon, mailbox};
 
 macro_rules! decode {
     ($datagram:expr; $($records:ty),*) => {$(
@@ -17,4 +17,5 @@ fuzz_target!(|datagram: &[u8]| {
     decode!(datagram; daemon::ToDaemon, daemon::ToSupervisor);
     decode!(datagram; mailbox::ToSupervisor, mailbox::ToChild);
     decode!(datagram; control::ToSupervisor, control::ToParent);
+    decode!(datagram; admin::ToSupervisor, admin::ToControl);
 });

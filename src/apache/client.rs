@@ -36,6 +36,31 @@ impl Request<'_> {
         self.poll_client(libc::POLLOUT, Some(channel), timeout)
     }
 
+    /// Waits until a channel can be read or the client's socket has more of the request:
+    /// which of both is the case. None under HTTP/2, where nobody can tell.
+    pub(crate) fn wait_for_body(
+        self,
+        channel: BorrowedFd<'_>,
+        timeout: Duration,
+    ) -> Option<(bool, bool)> {
+        self.client_descriptor()?;
+        let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+        Some(self.poll_client(libc::POLLIN, Some(channel), timeout))
+    }
+
+    /// Waits until the client's socket has more of the request or takes more of the
+    /// response: which of both is the case. None under HTTP/2.
+    pub(crate) fn wait_for_client(self, timeout: Duration) -> Option<(bool, bool)> {
+        let client = self.client_descriptor()?;
+        let timeout = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
+        let mut asked =
+            libc::pollfd { fd: client, events: libc::POLLIN | libc::POLLOUT, revents: 0 };
+        // SAFETY: one record.
+        let ready = unsafe { libc::poll(&raw mut asked, 1, timeout) } > 0;
+        let events = if ready { asked.revents } else { 0 };
+        Some((events & !libc::POLLOUT != 0, events & libc::POLLOUT != 0))
+    }
+
     /// Polls a channel for input and the client's socket for `events`.
     fn poll_client(
         self,

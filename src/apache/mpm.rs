@@ -4,6 +4,7 @@ use std::ffi::{CStr, OsStr, OsString, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use super::pool::Pool;
 use super::sys;
 
 /// How the MPM is shaped.
@@ -68,6 +69,15 @@ pub(crate) fn generation() -> u32 {
 pub(crate) fn is_defined(name: &CStr) -> bool {
     // SAFETY: compares strings; the list of names is complete before directives are read.
     unsafe { sys::ap_exists_config_define(name.as_ptr()) != 0 }
+}
+
+/// Path of a file in DefaultRuntimeDir.
+pub(crate) fn runtime_file(pool: Pool<'_>, name: &CStr) -> Option<PathBuf> {
+    // SAFETY: the pool lives during the call; the answer is in it.
+    let path = unsafe { sys::ap_runtime_dir_relative(pool.raw(), name.as_ptr()) };
+    // SAFETY: a NUL-terminated string, unless null.
+    let path = (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) })?;
+    Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
 }
 
 /// ServerRoot.

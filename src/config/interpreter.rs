@@ -94,10 +94,7 @@ impl InterpreterSettings {
                 .filter(|section| section.selector.specificity() > 0 || process_group.is_empty())
                 .flat_map(|section| section.python_path.iter().cloned())
                 .collect(),
-            switch_interval: chosen
-                .iter()
-                .filter(|section| section.selector.specificity() > 0 || process_group.is_empty())
-                .find_map(|section| section.switch_interval),
+            switch_interval: first(&chosen, |section| section.switch_interval),
             free_threading: first(&chosen, |section| section.free_threading),
             restrict_stdin: first(&chosen, |section| section.restrict_stdin).unwrap_or(false),
             restrict_stdout: first(&chosen, |section| section.restrict_stdout).unwrap_or(false),
@@ -174,7 +171,7 @@ mod tests {
         let settings = InterpreterSettings::select(&sections, "g", Some(""));
         assert!(!settings.restrict_stdout && !settings.restrict_stdin && settings.restrict_signal);
         assert_eq!(settings.python_path, [PathBuf::from("/both"), "/group".into()]);
-        assert_eq!(settings.switch_interval, None);
+        assert_eq!(settings.switch_interval, Some(0.5));
 
         let settings = InterpreterSettings::select(&sections, "g", Some("other"));
         assert!(settings.restrict_stdin);

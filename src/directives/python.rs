@@ -92,8 +92,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Context::Global,
         Arguments::words(1, 1, "seconds"),
         "Python's",
-        "Time after which a thread of the implicit process group, or of what the section around \
-         it selects, is asked to release the GIL.",
+        "Time after which a thread is asked to release the GIL, in process groups that do not say \
+         otherwise, or in those that the section around it selects.",
         |scope, line| {
             let interval = positive(line.word(0))?;
             scope.globals.interpreter_options().switch_interval = Some(interval);

@@ -98,7 +98,10 @@ impl<'x> Receiver<'x> {
         response: &mut Response<'_>,
     ) -> Result<End, Problem> {
         loop {
-            self.finish_record(upload)?;
+            // A client that has to read first may not send before it has.
+            if upload.is_unsent() || response.waiting().is_none() {
+                self.upload(upload)?;
+            }
             self.receive(response)?;
             if let Progress::Ended(end) = self.consume(upload, response)? {
                 if self.start != self.end || !self.descriptors.is_empty() {
@@ -112,20 +115,60 @@ impl<'x> Receiver<'x> {
         }
     }
 
-    /// Sends the rest of a BODY record that the channel did not take at once: the worker
-    /// may wait for it. It may as well have begun to answer, so the first thing to read
-    /// ends this.
-    fn finish_record(&mut self, upload: &mut Upload<'_>) -> Result<(), Problem> {
-        while upload.is_unsent() {
-            let channel = self.slot.channel().socket();
-            let (readable, writable) = socket::wait_either(channel, TICK)?;
-            if writable {
-                upload.try_flush(channel)?;
-            }
+    /// Goes on with the body until the worker has said something: sends the rest of a
+    /// record that the channel did not take at once, as the worker may wait for it, and
+    /// what the client has sent meanwhile, up to what the worker asked for.
+    fn upload(&mut self, upload: &mut Upload<'_>) -> Result<(), Problem> {
+        let channel = self.slot.channel().socket();
+        loop {
+            let (readable, progress) = if upload.is_unsent() {
+                let (readable, writable) = socket::wait_either(channel, TICK)?;
+                if writable {
+                    upload.try_flush(channel)?;
+                }
+                (readable, writable)
+            } else if upload.wants_more()
+                && let Some((readable, client)) = self.request.wait_for_body(channel, TICK)
+            {
+                if client && !readable {
+                    upload.press_on(channel)?;
+                }
+                (readable, client)
+            } else {
+                return Ok(());
+            };
             if readable {
-                break;
+                return Ok(());
             }
-            if !writable {
+            if !progress {
+                self.tick()?;
+            }
+        }
+    }
+
+    /// Before the client is waited for it gets what waits for it: it may send no more
+    /// before it has read that.
+    fn serve_reader(
+        &mut self,
+        upload: &mut Upload<'_>,
+        response: &mut Response<'_>,
+        demand: Demand,
+    ) -> Result<(), Problem> {
+        while upload.lacks(demand)
+            && self.cancelled.is_none()
+            && let Some(outlet) = response.waiting()
+        {
+            let Some((sends, reads)) = self.request.wait_for_client(TICK) else {
+                outlet.finish();
+                return Ok(());
+            };
+            if reads && !outlet.drain() {
+                self.cancel()?;
+            }
+            if sends && !upload.advance(self.slot.channel().socket(), demand)? {
+                return Ok(());
+            }
+            if !sends && !reads {
                 self.tick()?;
             }
         }
@@ -272,6 +315,7 @@ impl<'x> Receiver<'x> {
                 Kind::Demand => {
                     let demand = Demand::read(&self.buffer[payload])?;
                     self.pass(&mut pieces, response, Then::Flush)?;
+                    self.serve_reader(upload, response, demand)?;
                     upload.meet(self.slot.channel().socket(), demand)?;
                     self.last_received = Instant::now();
                 }

@@ -42,6 +42,8 @@ enum Cause {
     Full,
     /// The request has waited for as long as it may.
     Late,
+    /// An administrator wants it so.
+    Drained,
     Other,
 }
 
@@ -60,7 +62,8 @@ impl Refused {
         if self.cause == Cause::Full {
             request.err_headers_out().add_copy(b"Retry-After", RETRY_AFTER);
         }
-        request.log(Level::Error, self.reason);
+        let level = if self.cause == Cause::Drained { Level::Info } else { Level::Error };
+        request.log(level, self.reason);
         Status::http(self.status)
     }
 }
@@ -124,13 +127,17 @@ pub(super) fn reserve<'c>(
             Attempt::Reserved(reservation) => reservation,
             Attempt::Full => match queue(child, request, target, pool, lease, patience)? {
                 Some(reservation) => reservation,
-                None => continue,
+                None => {
+                    child.doubt(lease);
+                    patience.check(target)?;
+                    continue;
+                }
             },
             Attempt::Stale => {
                 patience.check(target)?;
                 continue;
             }
-            Attempt::Failed => return Err(cannot_start(target)),
+            Attempt::Failed => return Err(out_of_service(child, pool, target)),
         };
         child.table.describe(
             reservation,
@@ -213,10 +220,12 @@ fn wait(
             }
             Waited::Granted(reservation) => return Ok(Some(reservation)),
             Waited::Stale => return Ok(None),
-            Waited::Failed => return Err(cannot_start(target)),
+            Waited::Failed => return Err(out_of_service(child, pool, target)),
             Waited::TimedOut => {}
         }
         patience.allow_start(child.table.pool_state(pool));
+        // A supervisor that has followed another has to know who waits.
+        let _ = child.lease(patience.deadline());
         let refused = if request.client_is_gone() {
             Err(client_gone(target))
         } else {
@@ -316,7 +325,14 @@ fn client_gone(target: &Target<'_>) -> Refused {
     Refused::new(CLIENT_GONE, target.text("MWR1211", text))
 }
 
-fn cannot_start(target: &Target<'_>) -> Refused {
+fn out_of_service(child: &Child, pool: PoolRef, target: &Target<'_>) -> Refused {
+    if child.table.pool_state(pool) == Some(PoolState::Drained) {
+        let text = "it was drained by wsgictl and takes no requests until wsgictl resume";
+        return Refused {
+            cause: Cause::Drained,
+            ..Refused::new(503, target.text("MWR1216", text))
+        };
+    }
     let text = "its processes can't start; the log says why at their last attempt";
     Refused::new(503, target.text("MWR1214", text))
 }

@@ -56,6 +56,7 @@ pub(super) fn is_ours(request: Request<'_>) -> bool {
 }
 
 /// What is to be done with a request.
+#[allow(clippy::large_enum_variant)] // made and taken apart once for a request
 pub(super) enum Verdict<'a> {
     /// It is for this application.
     Serve(Target<'a>),

@@ -34,6 +34,8 @@ pub(super) struct Upload<'r> {
     sent: usize,
     /// Bytes of the body framed so far.
     total: u64,
+    /// Bytes of it that the worker is glad to have; 0 if it is not to be pressed.
+    window: u64,
     ended: bool,
     failure: Option<Status>,
     /// The body, if it was read before.
@@ -48,6 +50,7 @@ impl<'r> Upload<'r> {
             framed: Vec::new(),
             sent: 0,
             total: 0,
+            window: 0,
             ended: !has_body(request),
             failure: None,
             spool: None,
@@ -92,16 +95,49 @@ impl<'r> Upload<'r> {
     /// The channel failed.
     pub(super) fn meet(&mut self, channel: BorrowedFd<'_>, demand: Demand) -> io::Result<()> {
         self.flush(channel)?;
-        while self.total < demand.need && !self.ended {
+        while self.lacks(demand) {
             self.gather(self.left(demand.window), true);
             self.flush(channel)?;
         }
-        while self.total < demand.window && !self.ended {
+        self.window = demand.window;
+        while self.wants_more() {
             if self.gather(self.left(demand.window), false) == 0 || !self.try_flush(channel)? {
                 break;
             }
         }
         // BODY_END may have come alone, behind the last byte.
+        self.try_flush(channel).map(drop)
+    }
+
+    /// Whether the worker waits for the client.
+    pub(super) fn lacks(&self, demand: Demand) -> bool {
+        self.total < demand.need && !self.ended
+    }
+
+    /// Sends what the client has sent, if that is anything.
+    ///
+    /// # Errors
+    /// The channel failed.
+    pub(super) fn advance(&mut self, channel: BorrowedFd<'_>, demand: Demand) -> io::Result<bool> {
+        let advanced = self.gather(self.left(demand.window), false) > 0;
+        self.flush(channel)?;
+        Ok(advanced)
+    }
+
+    /// Whether the worker may have more of the body before it asks again.
+    pub(super) fn wants_more(&self) -> bool {
+        self.total < self.window && !self.ended
+    }
+
+    /// Sends what has come from the client meanwhile, without waiting.
+    ///
+    /// # Errors
+    /// The channel failed.
+    pub(super) fn press_on(&mut self, channel: BorrowedFd<'_>) -> io::Result<()> {
+        if self.gather(self.left(self.window), false) == 0 {
+            // Part of a TLS record, or the like: it will be asked for.
+            self.window = 0;
+        }
         self.try_flush(channel).map(drop)
     }
 

@@ -492,13 +492,13 @@ def allow_access(environ, host):
 }
 
 /// Certificate and key, made for the occasion.
-fn certificate() -> Option<String> {
+pub(super) fn certificate() -> Option<String> {
     let arguments =
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout - -out -";
     let output = Command::new("openssl").args(arguments.split(' ')).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -93,6 +93,56 @@ fn every_directive_that_needs_no_more_than_being_accepted_is() {
 }
 
 #[test]
+fn what_has_no_effect_says_so_once() {
+    ours_only!("mod_wsgi has sockets, locks and interpreters of its own");
+    let directives = [
+        "WSGISocketPrefix run/other",
+        "WSGISocketRotation Off",
+        "WSGIAcceptMutex default",
+        "WSGIVerboseDebugging On",
+        "WSGIPassApacheRequest On",
+        "WSGIPerInterpreterGIL On",
+        "WSGIDestroyInterpreter Off",
+        "WSGILazyInitialization On",
+        "WSGIPy3kWarningFlag Off",
+        "WSGINewRelicConfigFile newrelic.ini",
+        "WSGINewRelicEnvironment production",
+    ];
+    let options = [
+        "listen-backlog=5",
+        "socket-user={user}",
+        "newrelic-config-file=newrelic.ini",
+        "newrelic-environment=production",
+    ];
+    let server = Config::new()
+        .daemon("app", &options.join(" "))
+        .line(&directives.join("\n"))
+        .line(
+            "<Location />\nWSGIUserAuthoritative On\nWSGIGroupAuthoritative On\n</Location>\n\
+             WSGIProcessGroup app",
+        )
+        .mount("/", "hello.wsgi")
+        .start();
+    assert_eq!(server.text("/"), "Hello, World!\n");
+    let names = directives.iter().map(|line| line.split(' ').next().unwrap());
+    let options = options.iter().map(|option| option.split('=').next().unwrap());
+    let more = ["WSGIUserAuthoritative", "WSGIGroupAuthoritative"];
+    for name in names.chain(options).chain(more) {
+        let lines = server.log().lines_with("has no effect");
+        let own: Vec<_> = lines
+            .iter()
+            .filter(|line| {
+                line.contains(&format!("{name} ")) || line.contains(&format!("'{name}'"))
+            })
+            .collect();
+        // The harness has a WSGISocketPrefix of its own.
+        let expected = if name == "WSGISocketPrefix" { 2 } else { 1 };
+        assert_eq!(own.len(), expected, "{name}: {lines:?}");
+        assert!(own.iter().all(|line| line.contains("[wsgi:info]")), "{own:?}");
+    }
+}
+
+#[test]
 fn directives_that_mod_wsgi_6_removed_still_load() {
     ours_only!("mod_wsgi 6 refuses them");
     let server = Config::new()

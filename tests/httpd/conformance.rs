@@ -33,8 +33,23 @@ scenes! {
     files
     input
     merging
+    modules
+    proxies
+    python
+    quiet
     responses
     scripts
+    site_express
+    site_freeipa
+    site_front
+    site_graphite
+    site_guarded
+    site_identity
+    site_keystone
+    site_mercurial
+    site_panel
+    site_trac
+    site_users
 }
 
 #[track_caller]

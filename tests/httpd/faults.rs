@@ -14,6 +14,12 @@ def run(environ, start_response):
     return [str(os.getpid()).encode()]
 ";
 
+const HELLO: &str = "
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [b'hello']
+";
+
 fn send(server: &Server, gate: &Gate, count: usize) -> Vec<Connection> {
     let request = Request::get(&format!("{}&{}", program(GATED), gate.query()));
     let open = |_| {
@@ -177,4 +183,25 @@ fn a_daemon_that_dies_at_import_is_not_restarted_without_end() {
     }
     let deaths = log.lines_with("SIGKILL").len() + log.lines_with("signal 9").len();
     assert!((1..=20).contains(&deaths), "{deaths} deaths logged");
+}
+
+#[test]
+fn a_start_that_is_killed_keeps_requests_waiting_for_the_next() {
+    ours_only!("mod_wsgi lets them wait for httpd's Timeout");
+    let slow = format!("import time\ntime.sleep(0.7)\n{HELLO}");
+    let server =
+        Config::serving("slow.wsgi", "").file("slow.wsgi", &slow).expect_log("MWR2020").start();
+    let supervisor = server.supervisor().unwrap().pid;
+    let mut connection = server.connect();
+    connection.send(&Request::get("/")).unwrap();
+    let mut killed = Vec::new();
+    for _ in 0..2 {
+        let starting = wait_for("a daemon", || {
+            let mut daemons = server.processes().into_iter();
+            daemons.find(|process| process.is_child_of(supervisor) && !killed.contains(process))
+        });
+        starting.signal("KILL");
+        killed.push(starting);
+    }
+    assert_eq!(connection.head().unwrap().status, 200);
 }

@@ -132,6 +132,8 @@ fn a_page_finds_what_karrigell_expects() {
 #[test]
 fn a_page_answers_in_each_way_that_karrigell_has() {
     let server = serve(&python_2!());
+    let known = Request::get("/who/x").header("Authorization", "Basic bWU6cA==");
+    assert_eq!(server.request(&known).expect(200).text(), "Basic bWU6cA==\n");
     let unchanged = server.get("/unchanged/x").expect(304);
     assert_eq!((unchanged.head.reason.as_str(), &*unchanged.body), ("Not Modified", &b""[..]));
     let missing = server.get("/translated/x").expect(404);

@@ -34,6 +34,16 @@ fn replace(server: &Server, name: &str, text: &str, seconds: u64) {
     fs::rename(fresh, path).unwrap();
 }
 
+fn pid(server: &Server) -> u32 {
+    let source = "
+        import os
+        def run(environ, start_response):
+            start_response('200 OK', [])
+            return [str(os.getpid()).encode()]
+        ";
+    server.text(&program(source)).parse().unwrap()
+}
+
 #[test]
 fn a_changed_script_is_served_by_a_new_process() {
     let server = Config::serving("site.wsgi", "").file("site.wsgi", &versioned("first")).start();
@@ -96,31 +106,40 @@ fn a_graceful_restart_lets_requests_finish() {
 }
 
 #[test]
-fn graceful_restarts_lose_no_request_and_leak_nothing() {
-    ours_only!("mod_wsgi has no daemon for a while at each restart");
-    let server = Config::serving("hello.wsgi", "processes=2 threads=3").start();
-    server.text("/");
-    let supervisor = server.supervisor().unwrap();
-    let parent = Process::find(server.pid()).unwrap();
-    let mut counts = Vec::new();
-    for _ in 0..5 {
+fn requests_outlast_graceful_restarts_whatever_the_timeouts() {
+    ours_only!("mod_wsgi kills its daemons after three seconds");
+    let options = "threads=3 graceful-timeout=1 shutdown-timeout=1";
+    let server = Config::serving("program.wsgi", options).start();
+    let source = "
+        def run(environ, start_response):
+            door = gate.Gate(environ)
+            start_response('200 OK', [])
+            for _ in range(3):
+                yield b'x' * 100000
+                door.wait()
+        ";
+    let gate = Gate::open();
+    let target = format!("{}&{}", program(source), gate.query());
+    let mut connection = server.connect();
+    connection.send(&Request::get(&target)).unwrap();
+    let mut visitor = gate.visitor();
+    let head = connection.head().unwrap();
+    let old = Process::find(visitor.pid()).unwrap();
+    let mut serving = old.pid;
+    for _ in 0..2 {
         let log = server.log().cursor();
         server.signal("USR1");
-        wait_for("the restart", || {
-            assert_eq!(server.text("/"), "Hello, World!\n");
-            log.lines_with("resuming normal operations").pop()
-        });
-        for _ in 0..20 {
-            assert_eq!(server.text("/"), "Hello, World!\n");
-        }
-        counts.push((parent.descriptors().len(), supervisor.descriptors().len()));
+        log.wait_for("resuming normal operations");
+        wait_for("the successor", || (pid(&server) != serving).then_some(()));
+        serving = pid(&server);
+        // Longer than graceful-timeout and shutdown-timeout together.
+        thread::sleep(Duration::from_millis(2_300));
+        assert!(old.is_alive());
+        visitor = visitor.release_until_next();
     }
-    assert_eq!(server.supervisor(), Some(supervisor), "one supervisor for httpd's life");
-    let settled = wait_for("the old generations' end", || {
-        let now = (parent.descriptors().len(), supervisor.descriptors().len());
-        (now.0 <= counts[0].0 + 1 && now.1 <= counts[0].1 + 4).then_some(now)
-    });
-    eprintln!("descriptors of parent and supervisor: {counts:?}, at last {settled:?}");
+    visitor.release();
+    assert_eq!(connection.body(&head).unwrap().len(), 300_000);
+    wait_for("the end of the old process", || (!old.is_alive()).then_some(()));
 }
 
 #[test]

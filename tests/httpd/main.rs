@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod advisories;
 mod applications;
 mod balancer;
 mod beyond;
@@ -12,6 +13,7 @@ mod chaos;
 mod configcheck;
 mod configuration;
 mod conformance;
+mod control;
 mod demand;
 mod disconnect;
 mod environ;
@@ -28,10 +30,12 @@ mod limits;
 mod load;
 mod metrics;
 mod modes;
+mod options;
 mod privileges;
 mod proxies;
 mod pythons;
 mod queue;
+mod restarts;
 mod runner;
 mod security;
 mod sites;

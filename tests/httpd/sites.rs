@@ -1,6 +1,13 @@
-//! Configurations of mod_wsgi's users beyond the usual alias.
+//! Configurations of mod_wsgi's users beyond the usual alias. Those of well-known applications are
+//! in `tests/conformance/sites`; here are the ones that need more than plain HTTP.
 
-use crate::harness::{Config, Request};
+use std::fs;
+use std::process::Command;
+
+use super::access::{certificate, free_port};
+use super::venv::Venv;
+use crate::harness::{Config, Request, Server, settings};
+use crate::skip;
 
 const HANDLER: &str = "
 def handle_request(environ, start_response):
@@ -194,4 +201,122 @@ fn subscribers_hear_of_each_request_and_may_wrap_the_application() {
     ];
     assert_eq!(report.lines().collect::<Vec<_>>(), expected);
     server.log().wait_for("broken callback");
+}
+
+/// What curl gets over TLS, with these further arguments.
+fn over_tls(port: u16, arguments: &[&str]) -> String {
+    let url = format!("https://www.example.org:{port}/path?q");
+    let output = Command::new("curl")
+        .args(["-sk", "--max-time", "20", "--resolve"])
+        .arg(format!("www.example.org:{port}:127.0.0.1"))
+        .args(arguments)
+        .arg(url)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_site_with_and_without_tls_is_one_application() {
+    let Some(certificate) = certificate() else { skip!("openssl makes no certificate") };
+    let tls = free_port();
+    let conf = settings().repository.join("tests/conformance/sites/tls.conf");
+    let server = Config::new()
+        .module("ssl")
+        .module("http2")
+        .file("tls.pem", &certificate)
+        .file(
+            "show.wsgi",
+            "
+import os
+def application(environ, start_response):
+    keys = ('wsgi.url_scheme', 'HTTPS', 'SSL_PROTOCOL', 'SSL_TLS_SNI', 'mod_wsgi.process_group',
+            'SERVER_PROTOCOL', 'PATH_INFO', 'REQUEST_METHOD')
+    shown = ['%s=%s' % (key, environ.get(key)) for key in keys]
+    body = environ['wsgi.input'].read()
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return ['\\n'.join(shown + [str(os.getpid()), str(len(body))]).encode()]
+",
+        )
+        .line(&format!("Define SITE {{apps}}\nDefine PORT {{port}}\nDefine TLS_PORT {tls}"))
+        .line(&fs::read_to_string(conf).unwrap())
+        .expect_log("[ssl:warn]")
+        // Debian's prefork has HTTP/2 too, and says that it is a bad idea.
+        .expect_log("AH10034")
+        .start();
+    let pid = |text: &str| text.lines().nth(8).unwrap().to_owned();
+    let request = Request::get("/path").header("Host", "www.example.org");
+    let plain = server.request(&request).expect(200).text();
+    assert!(plain.contains("wsgi.url_scheme=http\nHTTPS=None\nSSL_PROTOCOL=None"), "{plain}");
+    for (version, protocol) in [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2.0")] {
+        let text = over_tls(tls, &[version]);
+        for line in ["wsgi.url_scheme=https", "HTTPS=None", "SSL_TLS_SNI=www.example.org"] {
+            assert!(text.lines().any(|own| own == line), "{line}: {text}");
+        }
+        assert!(text.contains("SSL_PROTOCOL=TLSv1"), "{text}");
+        assert!(text.contains(&format!("SERVER_PROTOCOL={protocol}")), "{text}");
+    }
+    let posted = over_tls(tls, &["--http2", "--data", &"x".repeat(100_000)]);
+    assert!(posted.ends_with("\n100000"), "{posted}");
+    let groups: Vec<_> =
+        [&plain, &posted].map(|text| text.contains("group=www.example.org")).into();
+    assert_eq!(groups, [true, true]);
+    assert!(!pid(&plain).is_empty());
+}
+
+/// A server of a configuration of `apache-conf/examples`, which its site lies in `{apps}`.
+fn example(name: &str, files: &[(&str, &str)]) -> Option<Server> {
+    let venv = Venv::find()?;
+    let text = settings().repository.join("apache-conf/examples").join(name);
+    let defines = format!("Define SITE {{apps}}\nDefine VENV {}", venv.home.display());
+    let config =
+        venv.configure(Config::new()).line(&defines).line(&fs::read_to_string(text).unwrap());
+    let file = |config: Config, (name, text): &(&str, &str)| config.file(name, text);
+    Some(files.iter().fold(config, file).expect_errors().start())
+}
+
+#[test]
+fn the_example_for_django_serves_its_site() {
+    let script = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'none')\n\
+                  exec(open(os.path.join(os.path.dirname(os.path.dirname(__file__)), \
+                  'django_site.wsgi')).read())\n";
+    let files = [("project/wsgi.py", script), ("static/style.css", "body {}")];
+    let Some(server) = example("django.conf", &files) else { skip!("no virtual environment") };
+    let index = server.request(&Request::get("/").header("Host", "www.example.org"));
+    assert_eq!(index.expect(200).text(), "django at http://www.example.org/");
+    assert_eq!(server.text("/static/style.css"), "body {}");
+    assert_eq!(server.text("/stream").lines().count(), 1000);
+    assert_eq!(server.get("/none").status(), 404);
+    let name = "(wsgi:django)";
+    let shown = |process: &crate::harness::Process| {
+        fs::read_to_string(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default()
+    };
+    assert!(server.processes().iter().any(|process| shown(process).starts_with(name)));
+}
+
+#[test]
+fn the_example_for_flask_serves_its_site() {
+    let script = "import os\nexec(open(os.path.join(os.path.dirname(__file__), \
+                  'flask_site.wsgi')).read())\n";
+    let files = [("application.wsgi", script)];
+    let Some(server) = example("flask.conf", &files) else { skip!("no virtual environment") };
+    let index = server.request(&Request::get("/").header("Host", "www.example.org"));
+    assert_eq!(index.expect(200).text(), "flask at http://www.example.org/");
+    assert_eq!(server.get("/fail").status(), 500);
+    server.log().wait_for("a failing view");
+}
+
+#[test]
+fn the_example_of_several_groups_keeps_them_apart() {
+    let script = "
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [environ['mod_wsgi.process_group'].encode()]
+";
+    let files = [("shop.wsgi", script), ("wiki.wsgi", script), ("legacy.wsgi", script)];
+    let Some(server) = example("groups.conf", &files) else { skip!("no virtual environment") };
+    for name in ["shop", "wiki", "legacy"] {
+        assert_eq!(server.text(&format!("/{name}")), name);
+    }
 }

@@ -3,17 +3,24 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Config, Server, wait_for};
+use crate::harness::{Config, Mpm, Server, settings, wait_for};
 use crate::ours_only;
 
-/// A server whose supervisor was killed while its program could not run.
+/// A server whose supervisor was killed while its program could not run. It has one child, which
+/// has served a request.
 fn without_supervisor() -> (Server, Broken) {
-    let server = Config::serving("hello.wsgi", "")
+    let server = Config::serving("hello.wsgi", "threads=1")
+        .line(match settings().mpm {
+            Mpm::Prefork => "StartServers 1\nMaxRequestWorkers 1",
+            Mpm::Event | Mpm::Worker => "StartServers 1\nMinSpareThreads 1",
+        })
         .own_module()
         .line("Alias /static {root}/htdocs")
         .expect_errors()
         .expect_log("[wsgi:crit]")
+        .expect_log("[mpm_")
         .start();
     fs::write(server.root().join("htdocs/page"), "static").unwrap();
     server.text("/");
@@ -54,6 +61,20 @@ fn a_supervisor_that_cannot_start_is_tried_again_until_it_can() {
     // httpd's parent looks after it every ten seconds.
     wait_for("a supervisor", || server.supervisor());
     assert_eq!(server.text("/"), "Hello, World!\n");
+}
+
+#[test]
+fn what_runs_needs_no_supervisor() {
+    ours_only!("mod_wsgi has no supervisor");
+    let (server, broken) = without_supervisor();
+    // Beyond the time after which a child looks for another supervisor.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        assert_eq!(server.text("/"), "Hello, World!\n");
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    }
+    broken.repair();
 }
 
 #[test]

@@ -4,4 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod control;
 pub mod runner;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use wsgi_ctl::arguments::{Command, Program};
+use wsgi_ctl::control::options::PROGRAM as CONTROL;
 use wsgi_ctl::runner::options::PROGRAM as RUNNER;
 
 fn repository(name: &str) -> String {
@@ -50,6 +51,11 @@ fn check(program: &Program, page: &str) {
 #[test]
 fn the_pages_of_wsgi_httpd_are_complete() {
     check(&RUNNER, "docs/man/wsgi-httpd.1");
+}
+
+#[test]
+fn the_pages_of_wsgictl_are_complete() {
+    check(&CONTROL, "docs/man/wsgictl.1");
 }
 
 #[test]

@@ -36,6 +36,8 @@ fields! {
         telemetry: Option<PathBuf>,
         /// Seconds between two reports to it.
         telemetry_interval: f64,
+        /// Path of the socket for wsgictl; empty for none.
+        admin_socket: PathBuf,
     }
 
     /// A script that the group's first process of an application group loads.

@@ -1,6 +1,6 @@
 //! Records that httpd, the supervisor and the daemons exchange.
 //!
-//! Four links share one framing (see [`codec`]); each link has a module that
+//! Five links share one framing (see [`codec`]); each link has a module that
 //! lists its records:
 //!
 //! | link | module | socket |
@@ -9,16 +9,18 @@
 //! | supervisor ↔ daemon process | [`daemon`] | seqpacket |
 //! | httpd child ↔ supervisor | [`mailbox`] | datagram, then seqpacket |
 //! | httpd parent ↔ supervisor | [`control`] | seqpacket |
+//! | wsgictl ↔ supervisor | [`admin`] | seqpacket, by a path |
 //!
 //! [`deframe`] finds the records in the bytes of a channel; the other links'
 //! sockets keep them apart.
 //!
 //! `docs/protocol.md` is normative for [`channel`] and [`daemon`], which other
-//! workers implement; the two other links join programs of the same build.
+//! workers implement; the other links join programs of the same build.
 //!
 //! *Runs in:* every process. No unsafe code, no dependencies, no I/O.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod channel;
 pub mod codec;
 pub mod control;
@@ -32,5 +34,5 @@ mod record;
 
 pub use error::Error;
 
-/// Version of all four links. Peers of different versions refuse each other.
+/// Version of all links. Peers of different versions refuse each other.
 pub const VERSION: u32 = 1;

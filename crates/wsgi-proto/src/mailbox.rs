@@ -17,9 +17,11 @@ fields! {
         version: u32,
         /// Generation of the configuration that the child runs.
         generation: u32,
+        /// The lease that it had under a supervisor which has ended; 0 for none.
+        lease: u32,
     }
 
-    /// The lease under which the child reserves slots.
+    /// The lease under which the child reserves slots: the one that it had, if that holds still.
     pub struct Registered {
         /// Index into the slot table's leases; never 0.
         lease: u32,

@@ -57,7 +57,7 @@ impl Snapshot {
             living.queue.refused += refused;
             living.queue.total += total;
             let state = |wanted| pools.iter().any(|(_, state, _)| *state == wanted);
-            let states = [PoolState::Ready, PoolState::Starting];
+            let states = [PoolState::Ready, PoolState::Starting, PoolState::Drained];
             Pool {
                 process_group,
                 application_group,

@@ -152,18 +152,18 @@ fn section(out: &mut String, snapshot: &Snapshot, pool: &Pool) {
         state => state.word(),
     };
     let _ = write!(out, "{state}\">{state}</span></h2>\n<p class=\"faint\">{} served", pool.served);
-    if pool.served > 0 {
+    if let Some(mean) = pool.spent.checked_div(pool.served) {
         out.push_str(" in ");
-        short(out, pool.spent / pool.served);
+        short(out, mean);
         out.push_str(" each");
     }
     out.push_str(" · CPU ");
     seconds(out, pool.cpu);
     let queue = &pool.queue;
     let _ = write!(out, " · {} wait", queue.depth);
-    if queue.waited > 0 {
+    if let Some(mean) = queue.total.checked_div(queue.waited) {
         let _ = write!(out, " · {} waited ", queue.waited);
-        short(out, queue.total / queue.waited);
+        short(out, mean);
         out.push_str(" on average, ");
         short(out, queue.longest);
         let _ = write!(out, " at most, {} in vain", queue.expired);

@@ -188,6 +188,7 @@ impl State for PoolState {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Failed => "failed",
+            Self::Drained => "drained",
         }
     }
 }

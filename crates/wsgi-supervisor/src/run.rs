@@ -8,6 +8,7 @@
 mod adoption;
 mod channels;
 mod children;
+mod desk;
 mod launching;
 mod link;
 mod logs;
@@ -30,9 +31,10 @@ use wsgi_proto::limits::MAX_DATAGRAM;
 use wsgi_sys::table::{PoolRef, Table};
 use wsgi_sys::{descriptor, process, socket};
 
-use crate::state::{ChildId, DaemonId, Event, Millis, Supervisor};
+use crate::state::{ChildId, DaemonId, Event, Millis, Supervisor, VisitorId};
 use channels::Channel;
 use children::Child;
+use desk::Desk;
 use logs::Logs;
 use worker::Worker;
 
@@ -52,6 +54,8 @@ enum Source {
     ChildEnd(ChildId),
     WorkerLink(DaemonId),
     WorkerEnd(DaemonId),
+    Desk,
+    Visitor(VisitorId),
 }
 
 /// The supervisor with everything that it holds open.
@@ -59,6 +63,7 @@ pub(crate) struct Loop {
     state: Supervisor,
     events: VecDeque<Event>,
     table: Table,
+    table_descriptor: OwnedFd,
     control: Option<OwnedFd>,
     mailbox: OwnedFd,
     parent: Option<OwnedFd>,
@@ -71,10 +76,12 @@ pub(crate) struct Loop {
     pools: BTreeMap<u32, PoolRef>,
     logs: Logs,
     telemetry: Option<telemetry::Telemetry>,
+    /// Where administrators come.
+    desk: Desk,
     /// Directory of `boot.py`, and the uid of httpd's children.
     setting: parent::Setting,
-    /// When pools of an earlier supervisor were found, if any were.
-    took_over: Option<Instant>,
+    /// When pools of an earlier supervisor were found, or looked after last, and how often.
+    took_over: Option<(Instant, u32)>,
     /// What the kernel has killed for want of memory, when it was read last.
     kills: Option<u64>,
     began: Instant,
@@ -92,8 +99,8 @@ impl Loop {
         let parent_id = std::os::unix::process::parent_id().cast_signed();
         let control = named("control socket", descriptor::inherited(3))?;
         let mailbox = named("mailbox", descriptor::inherited(4))?;
-        let table = named("slot table", descriptor::inherited(5))?;
-        let table = named("slot table", Table::map(table.as_fd()))?;
+        let table_descriptor = named("slot table", descriptor::inherited(5))?;
+        let table = named("slot table", Table::map(table_descriptor.as_fd()))?;
         socket::pass_credentials(mailbox.as_fd())?;
         // Fails for the leader of a process group, which is as independent.
         let _ = nix::unistd::setsid();
@@ -105,6 +112,7 @@ impl Loop {
             state: Supervisor::new(std::thread::available_parallelism().map_or(1, usize::from)),
             events: VecDeque::new(),
             table,
+            table_descriptor,
             control: Some(control),
             mailbox,
             parent,
@@ -116,6 +124,7 @@ impl Loop {
             pools: BTreeMap::new(),
             logs: Logs::open()?,
             telemetry: None,
+            desk: Desk::default(),
             setting: parent::Setting::default(),
             took_over: None,
             kills: memory::kills(),
@@ -142,6 +151,9 @@ impl Loop {
                 self.work_off();
             }
             self.tell_collector();
+            if self.next_look().is_some_and(|look| look.is_zero()) {
+                self.look_for_old_leases();
+            }
             if self.state.next_deadline(self.now()).is_some_and(|at| at <= self.now()) {
                 self.events.push_back(Event::Tick);
             }
@@ -170,6 +182,9 @@ impl Loop {
             // A millisecond more, as the clock is rounded down.
             Duration::from_millis(at.saturating_sub(now).saturating_add(1))
         });
+        if let Some(look) = self.next_look() {
+            timeout = Some(timeout.map_or(look, |timeout| timeout.min(look)));
+        }
         if self.workers.values().any(Worker::congested) {
             timeout = Some(timeout.map_or(OUTBOX_RETRY, |timeout| timeout.min(OUTBOX_RETRY)));
         }
@@ -213,6 +228,10 @@ impl Loop {
             sources.extend(child.link.as_ref().map(|fd| (Source::ChildLink(id), fd.as_fd())));
             sources.extend(child.pidfd.as_ref().map(|fd| (Source::ChildEnd(id), fd.as_fd())));
         }
+        sources.extend(self.desk.listener.as_ref().map(|it| (Source::Desk, it.as_fd())));
+        for (&id, visitor) in &self.desk.visitors {
+            sources.push((Source::Visitor(id), visitor.as_fd()));
+        }
         sources
     }
 
@@ -230,6 +249,8 @@ impl Loop {
             Source::ChildEnd(id) => self.child_gone(id),
             Source::WorkerLink(id) => self.read_worker(id),
             Source::WorkerEnd(id) => self.worker_ended(id),
+            Source::Desk => self.receive_visitors(),
+            Source::Visitor(id) => self.read_visitor(id),
         }
     }
 

@@ -22,6 +22,7 @@ mod recycling;
 mod schedule;
 mod slots;
 mod slow;
+mod steering;
 #[cfg(test)]
 mod tests;
 
@@ -35,7 +36,7 @@ use wsgi_sys::table;
 pub(crate) use action::{Action, Level};
 use daemon::Daemon;
 pub(crate) use event::{
-    ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight, SlowRequest,
+    ChildId, DaemonId, End, Event, Millis, OldPool, OldProcess, Sight, SlowRequest, VisitorId,
 };
 use pool::Pool;
 use ranges::Ranges;
@@ -44,6 +45,8 @@ use ranges::Ranges;
 #[derive(Debug)]
 struct Member {
     settings: Rc<Group>,
+    /// The same without what was ordered since.
+    configured: Rc<Group>,
     /// The last generation that has it; the present one if it still does.
     generation: u32,
 }
@@ -77,6 +80,7 @@ pub(crate) struct Supervisor {
     next_daemon: u64,
     /// When an administrator was told last that a group is over its cap.
     crowded: Option<Millis>,
+    steering: steering::Steering,
     stopping: bool,
     /// Nothing was left to do, and that has been said.
     finished: bool,
@@ -99,6 +103,7 @@ impl Supervisor {
             slots: Ranges::new(table::MAX_SLOTS),
             next_daemon: 0,
             crowded: None,
+            steering: steering::Steering::default(),
             stopping: false,
             finished: false,
             actions: Vec::new(),
@@ -148,9 +153,12 @@ impl Supervisor {
             Event::Misbehaved { daemon, what } => self.misbehaved(daemon, &what),
             Event::Served { daemon, requests } => self.served(daemon, requests, now),
             Event::Exited { daemon, end } => self.exited(daemon, end, now),
+            Event::Order { visitor, order } => self.order(visitor, order, now),
+            Event::VisitorGone(visitor) => self.visitor_gone(visitor),
             Event::Tick => self.tick(now),
         }
         self.schedule(now);
+        self.settle_orders();
         std::mem::take(&mut self.actions)
     }
 

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use scene::{Child, Parent, Played, alive, group, until};
-use wsgi_sys::table::{Attempt, PoolState, SlotState};
+use wsgi_sys::table::{Attempt, MAX_TICKETS, PoolState, SlotState, Waited};
 
 /// A scene that another process plays, started by [`scene::play`].
 #[test]
@@ -294,5 +294,44 @@ fn a_killed_supervisors_pools_go_on_with_its_successor() {
     assert_eq!(scene::exchange(&channel, "z").0, old, "the request goes on");
     child.table.release(pool, held, child.lease);
     until("the old daemon is gone", || !alive(old));
+    parent.stop();
+}
+
+#[test]
+fn tickets_of_children_that_died_with_the_supervisor_hold_nobody_up() {
+    let mut parent = Parent::start();
+    parent.configure(1, &[group("g", 1, 1)]);
+    let mut gone = Child::register(&parent);
+    let pool = gone.open_pool("g", "").unwrap();
+    gone.echo(pool, "x");
+    let held = gone.reserve(pool);
+    let tickets: Vec<_> =
+        (0..3).map(|_| gone.table.enqueue(pool, gone.lease, MAX_TICKETS).unwrap()).collect();
+    // One ticket has its slot, whose process then ends.
+    gone.table.release(pool, held, gone.lease);
+    parent.replace_killed_supervisor();
+    parent.configure(2, &[group("g", 1, 1)]);
+    // The first child says nothing any more.
+    let mut child = Child::register(&parent);
+    let begun = Instant::now();
+    until("somebody else's turn", || {
+        let ticket = child.table.enqueue(pool, child.lease, MAX_TICKETS).unwrap();
+        match child.table.wait(ticket, child.lease, Duration::from_millis(500)) {
+            Waited::Granted(slot) => {
+                child.table.release(pool, slot, child.lease);
+                true
+            }
+            _ => {
+                child.table.cancel(ticket, child.lease);
+                false
+            }
+        }
+    });
+    eprintln!("after {:?}", begun.elapsed());
+    child.echo(pool, "y");
+    until("an empty queue", || child.table.ticket_holders().is_empty());
+    for ticket in tickets {
+        assert_eq!(child.table.cancel(ticket, gone.lease), None);
+    }
     parent.stop();
 }

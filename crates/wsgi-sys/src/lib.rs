@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod descriptor;
+pub mod listener;
 pub mod process;
 pub mod readiness;
 pub mod socket;

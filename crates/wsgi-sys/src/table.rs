@@ -113,7 +113,7 @@ pub enum Attempt {
     Full,
     /// The pool is not what it was: ask the supervisor again.
     Stale,
-    /// The pool's processes can't start: answer 503 now.
+    /// The pool's processes can't start, or it is drained: answer 503 now.
     Failed,
 }
 
@@ -127,7 +127,7 @@ pub enum Waited {
     /// The pool is gone, or what was granted vanished: begin anew (the ticket is
     /// used up).
     Stale,
-    /// The pool failed to start: answer 503 (the ticket is used up).
+    /// The pool failed to start, or is drained: answer 503 (the ticket is used up).
     Failed,
 }
 
@@ -144,6 +144,16 @@ pub enum PoolState {
     Ready = 2,
     /// The last start failed, the next one is backing off.
     Failed = 3,
+    /// An administrator has taken it out of service.
+    Drained = 4,
+}
+
+impl PoolState {
+    /// Nobody shall wait for it.
+    #[must_use]
+    pub fn refuses(self) -> bool {
+        matches!(self, Self::Failed | Self::Drained)
+    }
 }
 
 /// State of a process entry.

@@ -2,6 +2,7 @@
 //!
 //! *Runs in:* daemon. *Threads:* the worker thread.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -92,7 +93,8 @@ impl Desk {
         line.meter().attached();
         let serial = line.begin();
         log::set_destination(Some(Destination { line: Arc::clone(line), serial }));
-        let cpu = request.cpu_time.then(clock::thread_time);
+        let last = CPU.take();
+        let cpu = request.cpu_time.then(|| last.unwrap_or_else(clock::thread_time));
         let environ = match self.environ.build(py, request, payload) {
             Ok(environ) => Ok(environ),
             Err(EnvironError::Record(error)) => return Err(error.into()),
@@ -340,9 +342,7 @@ impl Conclusion {
         let end = End {
             outcome,
             application_time: micros(self.began.elapsed()),
-            cpu_time: self
-                .cpu
-                .map_or(0, |before| micros(clock::thread_time().saturating_sub(before))),
+            cpu_time: self.cpu.map_or(0, cpu_since),
             input: body.consumed,
             output: reply.output,
         };
@@ -368,6 +368,19 @@ impl Conclusion {
         }
         Outcome::Complete
     }
+}
+
+thread_local! {
+    /// CPU time of the thread at the end of its last request, if that was measured. To ask
+    /// for it costs more than all that happens in between.
+    static CPU: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Microseconds of CPU time of this thread since then.
+fn cpu_since(before: Duration) -> u64 {
+    let now = clock::thread_time();
+    CPU.set(Some(now));
+    micros(now.saturating_sub(before))
 }
 
 fn micros(time: Duration) -> u64 {

@@ -67,6 +67,9 @@ class KarrigellRequestHandler:
         print self.client_address[0], self.headers["user-agent"], self.command
         print self.headers.getheader("X-Test"), self.server.server_name
 
+    def page_who(self, name):
+        print self.headers.getheader("authorization")
+
     def page_unchanged(self, name):
         # Leaves the end of the headers to its host, as files that the browser has.
         self.send_response(304)

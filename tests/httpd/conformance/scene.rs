@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Config, Server};
+use crate::harness::{Config, Server, settings};
 
 use super::answer::{Answer, Observed};
 
@@ -90,6 +90,7 @@ impl Scene {
                 .split_whitespace()
                 .fold(config, |config, name| config.module(String::leak(name.to_owned()))),
             "conf" => config.line(&block.join("\n")),
+            "site" => config.line(&site(&self.path, rest)),
             "vhost" => config.vhost(rest, block),
             "file" => config.file(rest, &(block.join("\n").trim_end().to_owned() + "\n")),
             _ => {
@@ -158,6 +159,19 @@ impl Scene {
         }
         fs::write(&self.path, self.lines.join("\n") + "\n").unwrap();
     }
+}
+
+/// A configuration as it lies in `sites`, with what it leaves open. mod_wsgi 6 gets it without
+/// the lines of older versions that it refuses.
+fn site(scene: &Path, name: &str) -> String {
+    let path = scene.with_file_name("sites").join(format!("{name}.conf"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let removed = |line: &&str| settings().reference && line.contains("WSGILazyInitialization");
+    let lines: Vec<&str> = text.lines().filter(|line| !removed(line)).collect();
+    format!(
+        "Define SITE {{apps}}\nDefine ROOT {{root}}\nDefine PORT {{port}}\nDefine ACCOUNT {{user}}\n{}",
+        lines.join("\n")
+    )
 }
 
 /// Blank lines belong to a block of these.

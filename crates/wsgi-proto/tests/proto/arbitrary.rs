@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use proptest::sample::Index;
 use wsgi_proto::deframe::{Next, next};
-use wsgi_proto::{control, daemon, mailbox};
+use wsgi_proto::{admin, control, daemon, mailbox};
 
 use crate::draw::{Draw, Pool};
 use crate::model::Record;
@@ -30,6 +30,7 @@ fn read_datagram(bytes: &[u8]) {
     }
     read!(daemon::ToDaemon, daemon::ToSupervisor, mailbox::ToSupervisor, mailbox::ToChild);
     read!(control::ToSupervisor, control::ToParent);
+    read!(admin::ToSupervisor, admin::ToControl);
 }
 
 /// Replaces, removes and repeats bytes.

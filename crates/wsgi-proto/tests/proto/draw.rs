@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use wsgi_proto::channel::{BodyEnd, Demand, ENVIRON_NAMES, End, File, Outcome};
-use wsgi_proto::{control, daemon, mailbox};
+use wsgi_proto::{admin, control, daemon, mailbox};
 
 use crate::model::{EntryName, Head, Record, Request};
 
@@ -135,7 +135,7 @@ draw_struct! {
     daemon::Traced { thread, stack }
     daemon::Loaded { script }
     daemon::Alive {}
-    mailbox::Register { version, generation }
+    mailbox::Register { version, generation, lease }
     mailbox::Registered { lease }
     mailbox::OpenPool { sequence, process_group, application_group, script, callable_object }
     mailbox::Pool { sequence, index, serial }
@@ -146,7 +146,7 @@ draw_struct! {
     mailbox::ChannelBroken { slot, epoch }
     control::Begin {
         version, generation, module_version, apache_version, mpm_name, mpm_processes, mpm_threads,
-        worker_directory, child_uid, slow_requests, telemetry, telemetry_interval
+        worker_directory, child_uid, slow_requests, telemetry, telemetry_interval, admin_socket
     }
     control::Preload { application_group, script }
     control::Identity { name, uid, gid, groups, home }
@@ -165,6 +165,16 @@ draw_struct! {
     control::GenerationEnded { generation }
     control::Stop {}
     control::Committed { version, generation }
+    admin::Attach { version }
+    admin::Stacks { group }
+    admin::Reload { group }
+    admin::Scale { group, processes }
+    admin::Drain { group }
+    admin::Resume { group }
+    admin::Attached { version, httpd }
+    admin::Begun { text }
+    admin::Done { text, processes }
+    admin::Failed { text }
     BodyEnd { status }
     Request {
         has_body, reloads, cpu_time, request_start, queue_start, script, handler_script, callable_object, entries
@@ -180,6 +190,8 @@ draw_enum! {
     mailbox::ToChild { Registered, Pool, Channel, Refused }
     control::ToSupervisor { Begin, Group, Commit, GenerationEnded, Stop }
     control::ToParent { Committed }
+    admin::ToSupervisor { Attach, Stacks, Reload, Scale, Drain, Resume }
+    admin::ToControl { Attached, Begun, Done, Failed }
 }
 
 impl Draw for Record {

@@ -5,6 +5,7 @@
 //! configuration. Pools keep their index and serial, so that children do not
 //! notice.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use wsgi_sys::table::{MAX_POOLS, PoolShape, ProcessState, SUPERVISOR_LEASE, SlotState};
@@ -14,9 +15,11 @@ use super::Loop;
 use super::worker::Worker;
 use crate::state::{DaemonId, Event, OldPool, OldProcess};
 
-/// How long a child may go on with a lease of the earlier supervisor, for a
-/// request that waited when that one ended.
-const OLD_LEASE_LIMIT: Duration = Duration::from_secs(60);
+/// Time between two looks for what leases of the earlier supervisor hold: until then a child that
+/// waits has registered anew.
+const OLD_LEASES: Duration = Duration::from_secs(3);
+/// Such looks that come by themselves; others follow when requests wait.
+const LOOKS: u32 = 10;
 
 impl Loop {
     pub(super) fn adopt(&mut self) {
@@ -26,7 +29,7 @@ impl Loop {
         for index in 0..MAX_POOLS {
             let Some((reference, _, shape)) = self.table.pool(index) else { continue };
             self.pools.insert(index, reference);
-            self.took_over = Some(Instant::now());
+            self.took_over = Some((Instant::now(), 0));
             let mut processes = Vec::new();
             for entry in 0..shape.processes {
                 if let Some(ready) = self.adopt_process(&shape, entry) {
@@ -77,26 +80,43 @@ impl Loop {
         Some(OldProcess { daemon, entry, pid, ready })
     }
 
-    /// Requests wait: perhaps for slots that were handed to children which ended
-    /// while there was no supervisor.
+    /// Requests wait, or some time has passed: children may have ended while there was no
+    /// supervisor, and hold slots or places in queues still.
     pub(super) fn look_for_old_leases(&mut self) {
-        if self.took_over.is_some_and(|since| since.elapsed() > OLD_LEASE_LIMIT) {
-            self.void_old_leases();
+        if let Some((since, looks)) = self.took_over
+            && since.elapsed() >= OLD_LEASES
+        {
+            self.took_over = Some((Instant::now(), looks + 1));
+            self.take_from_old_leases();
         }
     }
 
-    /// Slots that are still reserved under leases of the earlier supervisor were
-    /// handed to children that are gone or have new ones.
-    fn void_old_leases(&mut self) {
+    /// Time until the next such look that comes by itself.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        let (since, _) = self.took_over.filter(|(_, looks)| *looks < LOOKS)?;
+        Some(OLD_LEASES.saturating_sub(since.elapsed()))
+    }
+
+    /// Takes tickets, and slots of this supervisor's own daemons, from leases that nobody has
+    /// registered with it. Nothing was sent yet over their channels, which only a registered child can fetch; the
+    /// holder, if it lives, finds another one. Where earlier daemons run, their slots are left
+    /// alone: a child may be busy with a long request and has had no reason to register.
+    fn take_from_old_leases(&mut self) {
         let leases: Vec<u32> = self.children.values().map(|child| child.lease).collect();
-        let slots = self.workers.values().flat_map(|worker| worker.slots.clone());
-        let words = slots.map(|slot| self.table.slot(slot));
-        let old: Vec<u32> = words
-            .filter(|word| word.state == SlotState::Busy && !leases.contains(&word.lease))
-            .map(|word| word.lease)
-            .collect();
+        let own = self.workers.values().filter(|worker| worker.own);
+        let slots: Vec<u32> = own.flat_map(|worker| worker.slots.clone()).collect();
+        let words = slots.iter().map(|&slot| self.table.slot(slot));
+        let held = words.filter(|word| word.state == SlotState::Busy).map(|word| word.lease);
+        let mut old: BTreeSet<u32> = held.collect();
+        old.extend(self.table.ticket_holders());
+        old.retain(|lease| !leases.contains(lease) && *lease != SUPERVISOR_LEASE);
         for lease in old {
-            self.void(lease);
+            if self.adopted() == 0 {
+                self.void(lease);
+            } else {
+                let broken = self.table.recall(lease, &slots);
+                self.broken(broken);
+            }
         }
     }
 
@@ -108,7 +128,7 @@ impl Loop {
     pub(super) fn forget(&mut self, daemon: DaemonId) {
         let forgotten = self.workers.remove(&daemon);
         if forgotten.is_some_and(|worker| !worker.own) && self.adopted() == 0 {
-            self.void_old_leases();
+            self.take_from_old_leases();
         }
     }
 }

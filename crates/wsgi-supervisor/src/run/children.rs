@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use wsgi_proto::VERSION;
 use wsgi_proto::mailbox::{Refused, Registered, ToChild, ToSupervisor};
 use wsgi_sys::socket::{self, Credentials, Received};
+use wsgi_sys::table::Reservation;
 use wsgi_sys::{process, table};
 
 use super::{Loop, TURN};
@@ -65,7 +66,7 @@ impl Loop {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
             Err(_) => None,
         };
-        let Some(lease) = self.table.open_lease() else {
+        let Some(lease) = self.lease_for(register.lease) else {
             return Err(format!("all {} leases are taken", table::MAX_LEASES));
         };
         self.next_child += 1;
@@ -73,6 +74,15 @@ impl Loop {
         self.children.insert(id, Child { lease, link: Some(link), pidfd });
         self.answer(id, &ToChild::Registered(Registered { lease }), &[]);
         Ok(())
+    }
+
+    /// The lease that a child had before, under which it may hold slots and tickets, unless that
+    /// is void or another's; else a new one.
+    fn lease_for(&self, before: u32) -> Option<u32> {
+        let taken = before == table::SUPERVISOR_LEASE
+            || self.children.values().any(|child| child.lease == before);
+        let holds = !taken && self.table.lease_is_open(before);
+        if holds { Some(before) } else { self.table.open_lease() }
     }
 
     /// A child that does not read loses its answers.
@@ -152,7 +162,12 @@ impl Loop {
     }
 
     pub(super) fn void(&mut self, lease: u32) {
-        let broken = self.table.void_lease(lease).into_iter();
+        let broken = self.table.void_lease(lease);
+        self.broken(broken);
+    }
+
+    pub(super) fn broken(&mut self, slots: Vec<Reservation>) {
+        let broken = slots.into_iter();
         self.events
             .extend(broken.map(|held| Event::SlotBroken { slot: held.slot, epoch: held.epoch }));
     }

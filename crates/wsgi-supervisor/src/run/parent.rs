@@ -29,7 +29,16 @@ pub(super) struct Setting {
     telemetry: Option<Telemetry>,
     /// Groups of the newest configuration.
     groups: Vec<String>,
-    staged: Option<(PathBuf, u32, Vec<String>)>,
+    staged: Option<Staged>,
+}
+
+/// What [`Setting`] will be.
+#[derive(Debug)]
+struct Staged {
+    worker_directory: PathBuf,
+    child_uid: u32,
+    admin_socket: PathBuf,
+    groups: Vec<String>,
 }
 
 impl Loop {
@@ -68,26 +77,31 @@ impl Loop {
         let event = match record {
             ToSupervisor::Begin(begin) => {
                 self.logs.begin();
-                let directory = begin.worker_directory.clone();
                 self.setting.telemetry = Telemetry::of(&begin);
-                self.setting.staged = Some((directory, begin.child_uid, Vec::new()));
+                self.setting.staged = Some(Staged {
+                    worker_directory: begin.worker_directory.clone(),
+                    child_uid: begin.child_uid,
+                    admin_socket: begin.admin_socket.clone(),
+                    groups: Vec::new(),
+                });
                 Event::Begin(begin)
             }
             ToSupervisor::Group(group) => {
                 if let Some(descriptor) = descriptors.into_iter().next() {
                     self.logs.stage(&group.name, descriptor, group.log_level);
                 }
-                if let Some((_, _, groups)) = &mut self.setting.staged {
-                    groups.push(group.name.clone());
+                if let Some(staged) = &mut self.setting.staged {
+                    staged.groups.push(group.name.clone());
                 }
                 Event::Group(group)
             }
             ToSupervisor::Commit(commit) => {
-                if let Some((directory, uid, groups)) = self.setting.staged.take() {
-                    self.setting.worker_directory = directory;
-                    self.setting.child_uid = Some(uid);
-                    self.setting.groups = groups;
+                if let Some(staged) = self.setting.staged.take() {
+                    self.setting.worker_directory = staged.worker_directory;
+                    self.setting.child_uid = Some(staged.child_uid);
+                    self.setting.groups = staged.groups;
                     self.logs.commit();
+                    self.open_desk(&staged.admin_socket);
                     self.configured(commit.generation);
                     let (new, old) = (self.setting.telemetry.take(), self.telemetry.take());
                     self.telemetry = new.map(|new| new.after(old));

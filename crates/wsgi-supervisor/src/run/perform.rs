@@ -97,6 +97,7 @@ impl Loop {
                 application_group: application,
                 text,
             }),
+            Action::Reply { visitor, reply } => self.reply(visitor, &reply),
             Action::Exit => self.finished = true,
         }
     }

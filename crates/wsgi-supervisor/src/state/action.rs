@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use wsgi_proto::admin::ToControl;
 use wsgi_proto::control::{Committed, Group};
 use wsgi_proto::daemon::ToDaemon;
 use wsgi_sys::table::{IncidentKind, PoolShape, PoolState, ProcessState, Tally};
 
-use super::event::{ChildId, DaemonId};
+use super::event::{ChildId, DaemonId, VisitorId};
 
 /// How grave a line in an error log is, by syslog's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +80,8 @@ pub(crate) enum Action {
     Leaving { process: u32, reason: String },
     /// Writes down for administrators what has happened.
     Tell { kind: IncidentKind, pid: i32, group: String, application: String, text: String },
+    /// Answers an administrator.
+    Reply { visitor: VisitorId, reply: ToControl },
     /// Nothing is left to do.
     Exit,
 }

@@ -37,11 +37,12 @@ impl Supervisor {
         }
         let generation = begin.generation;
         self.begin = Some(begin);
-        let groups: BTreeMap<_, _> =
-            groups.into_iter().map(|group| (group.name.clone(), Rc::new(group))).collect();
-        for (name, settings) in &groups {
-            let member = Member { settings: Rc::clone(settings), generation };
-            self.groups.insert(name.clone(), member);
+        let configured: Vec<_> = groups.into_iter().map(Rc::new).collect();
+        let mut groups = BTreeMap::new();
+        for configured in configured {
+            let (name, settings) = (configured.name.clone(), self.scaled(&configured));
+            groups.insert(name.clone(), Rc::clone(&settings));
+            self.groups.insert(name, Member { settings, configured, generation });
         }
         for index in self.pools.keys().copied().collect::<Vec<_>>() {
             self.reconfigure(index, &groups, now);
@@ -81,8 +82,14 @@ impl Supervisor {
         let Some(pool) = self.pools.get_mut(&index) else { return };
         if pool.fits(settings) {
             pool.configure(Rc::clone(settings));
-            return;
+        } else {
+            self.succeed(index, settings);
         }
+    }
+
+    /// Has another pool take over from one of the wrong shape.
+    pub(super) fn succeed(&mut self, index: u32, settings: &Rc<Group>) {
+        let Some(pool) = self.pools.get(&index) else { return };
         let (application, script, first) =
             (pool.application.clone(), pool.script.clone(), pool.first);
         let (kept, further) = (pool.kept, pool.further.clone());
@@ -145,6 +152,9 @@ impl Supervisor {
         pool.configure(Rc::clone(settings));
         self.act(Action::OpenPool { pool: index, shape: pool.shape() });
         self.pools.insert(index, pool);
+        if self.is_drained(&settings.name) {
+            self.refresh(index);
+        }
         Some(index)
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wsgi_proto::admin::ToSupervisor;
 use wsgi_proto::control::{Begin, Commit, Group};
 use wsgi_sys::process::Exit;
 use wsgi_sys::table::PoolShape;
@@ -16,6 +17,10 @@ pub(crate) struct DaemonId(pub(crate) u64);
 /// A registered httpd child, by a number that is never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ChildId(pub(crate) u64);
+
+/// A connection of wsgictl's, by a number that is never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct VisitorId(pub(crate) u64);
 
 /// A pool that an earlier supervisor left in the slot table.
 #[derive(Clone, Debug)]
@@ -140,6 +145,10 @@ pub(crate) enum Event {
     Served { daemon: DaemonId, requests: u64 },
     /// The daemon ended.
     Exited { daemon: DaemonId, end: End },
+    /// An administrator gives an order.
+    Order { visitor: VisitorId, order: ToSupervisor },
+    /// Nobody waits for its answer any more.
+    VisitorGone(VisitorId),
     /// Time went by.
     Tick,
 }

@@ -48,6 +48,7 @@ impl Supervisor {
         let Some(pool) = self.pools.get(&index) else { return };
         let state = match (ready, pool.failures) {
             _ if self.stopping => PoolState::Failed,
+            _ if self.is_drained(&pool.group) => PoolState::Drained,
             (true, _) => PoolState::Ready,
             (false, 0) => PoolState::Starting,
             // Failed until a process is ready: who asks gets an answer at once.

@@ -35,6 +35,12 @@ impl Supervisor {
         self.record(pool, 0, IncidentKind::Reloaded, Tally::Reloaded, text);
     }
 
+    /// All processes of the pool are replaced by order.
+    pub(super) fn record_order(&mut self, pool: u32) {
+        let text = "wsgictl reload".to_owned();
+        self.record(pool, 0, IncidentKind::Reloaded, Tally::Reloaded, text);
+    }
+
     fn record(&mut self, index: u32, pid: i32, kind: IncidentKind, tally: Tally, text: String) {
         let Some(pool) = self.pools.get(&index) else { return };
         let (group, application) = (pool.group.clone(), pool.application.clone());

@@ -82,7 +82,11 @@ impl Supervisor {
     /// The pool needs another process now; `urgent`: it has none at all.
     fn wanted(&self, index: u32, urgent: bool, now: Millis) -> bool {
         let Some(pool) = self.pools.get(&index) else { return false };
-        if pool.closing || pool.successor.is_some() || pool.settings.is_none() {
+        if pool.closing
+            || pool.successor.is_some()
+            || pool.settings.is_none()
+            || self.is_drained(&pool.group)
+        {
             return false;
         }
         if pool.retry_at.is_some_and(|at| at > now) {

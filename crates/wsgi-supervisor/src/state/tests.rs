@@ -9,6 +9,7 @@ mod record;
 mod recycling;
 mod slow;
 mod starting;
+mod steering;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

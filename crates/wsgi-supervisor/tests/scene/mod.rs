@@ -227,7 +227,7 @@ impl Child {
     fn register_with(mailbox: BorrowedFd<'_>, memory: BorrowedFd<'_>) -> Self {
         let table = Table::map(memory).unwrap();
         let (link, there) = socket::seqpacket_pair().unwrap();
-        let register = Register { version: VERSION, generation: 1 };
+        let register = Register { version: VERSION, generation: 1, lease: 0 };
         let bytes = FromChild::Register(register).encode().unwrap();
         socket::send(mailbox, &[IoSlice::new(&bytes)], &[there.as_raw_fd()], false).unwrap();
         let mut child = Self { table, lease: 0, link, sequence: 0 };

@@ -185,7 +185,7 @@ impl ProcessRecord {
 impl PoolState {
     /// Memory that somebody scribbled on names no pool.
     fn from_number(number: u32) -> Self {
-        [Self::Starting, Self::Ready, Self::Failed]
+        [Self::Starting, Self::Ready, Self::Failed, Self::Drained]
             .into_iter()
             .find(|state| *state as u32 == number)
             .unwrap_or(Self::Absent)

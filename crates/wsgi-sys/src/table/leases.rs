@@ -57,6 +57,21 @@ impl Table {
         broken
     }
 
+    /// As [`Table::void_lease`], for a holder of whom nobody knows whether it lives: only these
+    /// slots are taken, and the lease stays open. A holder that lives begins anew.
+    pub fn recall(&self, lease: u32, slots: &[u32]) -> Vec<Reservation> {
+        for pool in self.shared().pool_indices() {
+            self.sweep_tickets(pool, lease);
+        }
+        let mut checks = ORPHAN_CHECKS;
+        let sweep = |&slot| self.sweep_slot(slot, lease, &mut checks);
+        let broken = slots.iter().filter_map(sweep).collect();
+        for pool in self.shared().pool_indices() {
+            self.place(pool, None, SUPERVISOR_LEASE);
+        }
+        broken
+    }
+
     /// Takes a slot from a dead lease; Some if its channel is in doubt.
     fn sweep_slot(&self, slot: u32, dead: u32, checks: &mut u32) -> Option<Reservation> {
         let word = self.shared().word(slot)?;
@@ -102,7 +117,7 @@ impl Table {
     }
 
     /// Whether the holder lives.
-    pub(super) fn lease_is_open(&self, lease: u32) -> bool {
+    pub fn lease_is_open(&self, lease: u32) -> bool {
         lease == SUPERVISOR_LEASE
             || self.shared().lease(lease).is_some_and(|word| word.load(SeqCst) == OPEN)
     }

@@ -96,12 +96,12 @@ impl Table {
         self.shared().pool_indices().filter_map(|index| self.pool(index))
     }
 
-    /// Sets the state; Failed wakes all waiters (they see Failed). Call
+    /// Sets the state; Failed and Drained wake all waiters (they see Failed). Call
     /// [`Table::dispatch`] after the first process became ready.
     pub fn set_pool_state(&self, index: u32, state: PoolState) {
         let Some(record) = self.shared().pool(index) else { return };
         record.set_identity(record.identity().0, state);
-        if matches!(state, PoolState::Failed | PoolState::Absent) {
+        if state.refuses() || state == PoolState::Absent {
             self.drive_out(index);
         }
     }

@@ -5,6 +5,7 @@
 //! or by the next one who comes: so an owner that dies in between leaves no gap.
 //! The head moves over entries that are over, by whoever looks.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 use std::time::{Duration, Instant};
 
@@ -87,7 +88,7 @@ impl Table {
             // After the entry: who drives the tickets out sets the state first.
             let (serial, state) = record.identity();
             let stale = serial != ticket.pool.serial || state == PoolState::Absent;
-            if !ours || seen.stage() != Stage::Waiting || stale || state == PoolState::Failed {
+            if !ours || seen.stage() != Stage::Waiting || stale || state.refuses() {
                 return match self.cancel(ticket, lease) {
                     Some(reservation) if stale => {
                         // Handed over by the pool that has taken the place.
@@ -95,7 +96,7 @@ impl Table {
                         Waited::Stale
                     }
                     Some(reservation) => Waited::Granted(reservation),
-                    None if state == PoolState::Failed && !stale => Waited::Failed,
+                    None if state.refuses() && !stale => Waited::Failed,
                     None => Waited::Stale,
                 };
             }
@@ -152,6 +153,12 @@ impl Table {
     pub fn waiting(&self, pool: u32) -> u32 {
         let waiting = self.tickets(pool).filter(|(_, seen)| seen.stage() == Stage::Waiting);
         u32::try_from(waiting.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Leases that have a ticket in any pool's queue.
+    pub fn ticket_holders(&self) -> BTreeSet<u32> {
+        let tickets = self.shared().pool_indices().flat_map(|pool| self.tickets_and_next(pool));
+        tickets.filter(|(_, seen)| !seen.is_over()).map(|(_, seen)| seen.lease()).collect()
     }
 
     /// Hands free slots of ready processes to waiting tickets (after a change of

@@ -20,7 +20,7 @@ impl Table {
         match record.identity() {
             (serial, _) if serial != pool.serial => return Attempt::Stale,
             (_, PoolState::Absent) => return Attempt::Stale,
-            (_, PoolState::Failed) => return Attempt::Failed,
+            (_, PoolState::Failed | PoolState::Drained) => return Attempt::Failed,
             (_, PoolState::Starting | PoolState::Ready) => {}
         }
         if self.oldest_waiting(pool.index).is_some() {

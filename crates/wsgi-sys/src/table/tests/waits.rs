@@ -45,3 +45,24 @@ fn waits_are_added_up_and_forgotten_with_the_pool() {
     assert_eq!(table.queue_figures(next.index), QueueFigures::default());
     assert_eq!(table.queue_figures(MAX_POOLS), QueueFigures::default());
 }
+
+#[test]
+fn what_is_recalled_from_a_lease_leaves_its_other_slots_alone() {
+    let table = table();
+    let pool = ready_pool(&table, 2, 1);
+    let (a, b) = (lease(&table), lease(&table));
+    let kept = reserved(table.reserve(pool, a));
+    let taken = reserved(table.reserve(pool, b));
+    let first = table.enqueue(pool, a, MAX_TICKETS).unwrap();
+    let second = table.enqueue(pool, a, MAX_TICKETS).unwrap();
+    let other = table.enqueue(pool, b, MAX_TICKETS).unwrap();
+    table.release(pool, taken, b);
+    // The first ticket has the slot; nobody has taken it.
+    assert_eq!(table.recall(a, &[taken.slot]), []);
+    assert_eq!(table.wait(first, a, NOW), Waited::Stale);
+    assert_eq!(table.wait(second, a, NOW), Waited::Stale);
+    assert_eq!(granted(table.wait(other, b, NOW)).slot, taken.slot);
+    assert!(table.lease_is_open(a));
+    assert_eq!(table.slot(kept.slot).lease, a);
+    assert_eq!(table.recall(a, &[kept.slot]), [kept], "one that is held is broken");
+}
