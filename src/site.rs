@@ -60,14 +60,15 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Limits of a process group.
-    pub(crate) fn limits(&self, process_group: &str) -> Limits {
-        self.limits.get(process_group).copied().unwrap_or(Limits {
+    pub(crate) fn limits(&self, process_group: &str) -> &Limits {
+        const DEFAULT: &Limits = &Limits {
             queue: None,
             queue_depth: MAX_TICKETS,
             connect: Duration::from_secs(15),
             socket: Duration::from_secs(60),
             response_buffer: 8 * 1024 * 1024,
-        })
+        };
+        self.limits.get(process_group).unwrap_or(DEFAULT)
     }
 }
 

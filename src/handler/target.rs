@@ -74,7 +74,7 @@ pub(super) struct Target<'a> {
     pub(super) script: &'a [u8],
     /// Absolute path of the handler script; empty unless there is one.
     pub(super) handler_script: &'a [u8],
-    pub(super) limits: Limits,
+    pub(super) limits: &'a Limits,
     pub(super) head_as_get: bool,
     pub(super) error_override: bool,
     /// WSGIEnableSendfile.

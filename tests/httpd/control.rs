@@ -234,7 +234,8 @@ fn nobody_else_is_heard() {
     assert!(as_nobody().contains("Permission denied"));
     // The path's mode is not all that keeps them out.
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-    assert!(as_nobody().contains("uid 65534 may not steer this httpd"));
+    let answer = as_nobody();
+    assert!(answer.contains("uid 65534 may not steer this httpd"), "{answer}");
     server.text("/");
 }
 

@@ -191,7 +191,7 @@ fn a_start_that_is_killed_keeps_requests_waiting_for_the_next() {
     let slow = format!("import time\ntime.sleep(0.7)\n{HELLO}");
     let server =
         Config::serving("slow.wsgi", "").file("slow.wsgi", &slow).expect_log("MWR2020").start();
-    let supervisor = server.supervisor().unwrap().pid;
+    let supervisor = wait_for("a supervisor", || server.supervisor()).pid;
     let mut connection = server.connect();
     connection.send(&Request::get("/")).unwrap();
     let mut killed = Vec::new();

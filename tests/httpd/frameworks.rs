@@ -15,7 +15,7 @@ const README: &str = include_str!("../../README.md");
 /// The lines below the README's "First configuration", for this site.
 fn first_configuration(name: &str, venv: &Venv) -> String {
     let (_, section) = README.split_once("## First configuration").unwrap();
-    let lines = section.lines().skip_while(|line| !line.starts_with("    "));
+    let lines = section.lines().skip_while(|line| !line.starts_with("    WSGI"));
     let lines = lines.take_while(|line| line.is_empty() || line.starts_with("    "));
     // The tests' httpd has loaded the module.
     let lines: Vec<_> = lines.filter(|line| !line.contains("LoadModule")).collect();

@@ -303,11 +303,12 @@ fn tickets_of_children_that_died_with_the_supervisor_hold_nobody_up() {
     parent.configure(1, &[group("g", 1, 1)]);
     let mut gone = Child::register(&parent);
     let pool = gone.open_pool("g", "").unwrap();
-    gone.echo(pool, "x");
     let held = gone.reserve(pool);
+    // As long as somebody has this, the process does not end by itself.
+    let _channel = gone.fetch(held);
     let tickets: Vec<_> =
         (0..3).map(|_| gone.table.enqueue(pool, gone.lease, MAX_TICKETS).unwrap()).collect();
-    // One ticket has its slot, whose process then ends.
+    // One ticket has the slot from now on, and nobody takes it.
     gone.table.release(pool, held, gone.lease);
     parent.replace_killed_supervisor();
     parent.configure(2, &[group("g", 1, 1)]);

@@ -1,7 +1,7 @@
 //! The way to the supervisor.
 
 use std::fs;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Link {
         let sent = socket::send(self.socket.as_fd(), &[IoSlice::new(&bytes)], &[], true);
         // One that is refused has its answer already.
         match sent {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(format!("the supervisor can't be told: {error}"))
             }
             _ => Ok(()),
@@ -95,7 +95,15 @@ impl Link {
             return Err(format!("not done within {seconds} s; it goes on, see wsgictl status"));
         }
         let mut buffer = vec![0; MAX_DATAGRAM as usize + 64];
-        let received = socket::receive(socket, &mut buffer, false).map_err(failed)?;
+        let received = match socket::receive(socket, &mut buffer, false) {
+            // An end that came before the order was read is told first, and once; the
+            // answer is behind it.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                socket::receive(socket, &mut buffer, false)
+            }
+            received => received,
+        };
+        let received = received.map_err(failed)?;
         if received.length == 0 {
             return Err("the supervisor has ended; see httpd's error log".to_owned());
         }

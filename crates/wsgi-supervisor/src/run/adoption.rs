@@ -17,9 +17,9 @@ use crate::state::{DaemonId, Event, OldPool, OldProcess};
 
 /// Time between two looks for what leases of the earlier supervisor hold: until then a child that
 /// waits has registered anew.
-const OLD_LEASES: Duration = Duration::from_secs(3);
+const OLD_LEASES: Duration = Duration::from_millis(1_500);
 /// Such looks that come by themselves; others follow when requests wait.
-const LOOKS: u32 = 10;
+const LOOKS: u32 = 20;
 
 impl Loop {
     pub(super) fn adopt(&mut self) {
