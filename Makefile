@@ -47,8 +47,9 @@ all: deps ## Build the module with its supervisor and worker, in build/module
 	@install -m 755 $(TARGET)/release/lib_mod_wsgi_worker.so \
 	    $(MODULE)/mod_wsgi/_mod_wsgi_worker.abi3.so
 	@for worker in $(WORKERS)/*.so; do [ ! -e "$$worker" ] || install -m 755 "$$worker" $(MODULE)/mod_wsgi/; done
-	@install -m 644 python/boot.py $(MODULE)/mod_wsgi/
-	@install -m 644 python/mod_wsgi/*.py $(MODULE)/mod_wsgi/mod_wsgi/
+	@install -m 644 python/boot.py python/apache.pyi $(MODULE)/mod_wsgi/
+	@install -m 644 python/mod_wsgi/*.py python/mod_wsgi/*.pyi python/mod_wsgi/py.typed \
+	    $(MODULE)/mod_wsgi/mod_wsgi/
 	@install -m 644 python/mod_wsgi_pure/*.py $(MODULE)/mod_wsgi/mod_wsgi_pure/
 	@echo "built $(MODULE)/mod_wsgi.so"
 

@@ -53,6 +53,7 @@ chmod 755 "$target/mod_wsgi/wsgi-supervisor"
 for package in mod_wsgi mod_wsgi_pure; do
     install -m 644 "$3/mod_wsgi/$package"/*.py "$target/mod_wsgi/$package/"
 done
+install -m 644 "$3"/mod_wsgi/mod_wsgi/*.pyi "$3"/mod_wsgi/mod_wsgi/py.typed "$target/mod_wsgi/mod_wsgi/"
 echo "installed in $target"
 
 for file in "$3"/bin/* "$here/wsgi-configcheck"; do

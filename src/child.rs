@@ -5,7 +5,7 @@
 
 mod post;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -81,6 +81,9 @@ pub(crate) struct Application<'a> {
 
 type Pools = HashMap<String, HashMap<String, PoolRef>>;
 
+/// Scripts about which hints are given: their names may come from users' folders.
+const MOST_HINTS: usize = 1000;
+
 /// State of an httpd child; lives until the process exits.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -96,6 +99,8 @@ pub(crate) struct Child {
     link_seen: AtomicU64,
     scratches: Scratches,
     post: Mutex<Post>,
+    /// Scripts about which the administrator was given a hint.
+    hinted: Mutex<HashSet<Vec<u8>>>,
     pools: RwLock<Pools>,
     channels: RwLock<HashMap<u32, Arc<Channel>>>,
 }
@@ -118,6 +123,7 @@ impl Child {
             link_seen: AtomicU64::new(0),
             scratches: Scratches::default(),
             post: Mutex::default(),
+            hinted: Mutex::default(),
             pools: RwLock::default(),
             channels: RwLock::default(),
         })
@@ -157,6 +163,12 @@ impl Child {
         if !self.table.lease_is_open(lease) {
             let _ = self.lease.compare_exchange(lease, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Whether no hint about this script was given by this child before.
+    pub(crate) fn is_first_hint(&self, script: &[u8]) -> bool {
+        let mut hinted = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+        hinted.len() < MOST_HINTS && hinted.insert(script.to_vec())
     }
 
     /// Buffers for one request, used again by the next.

@@ -23,7 +23,7 @@ mod resolve;
 pub use alias::{Alias, Captures, Mapped, Pattern, Regex, RegexCompiler};
 pub use daemon_group::{DaemonGroup, Mpm, OPTIONS as GROUP_OPTIONS, Owner};
 pub use directory::{
-    DirectoryConfig, HandlerScript, LogNotes, MapHead, Overrides, Script, ServerConfig,
+    DirectoryConfig, HandlerScript, LogNotes, MapHead, Overrides, Script, ServerConfig, Spooling,
 };
 pub use globals::{Entry, Globals, Import, Notice, Telemetry};
 pub use interpreter::{InterpreterOptions, InterpreterSettings, PythonSettings, Selector};

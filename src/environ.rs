@@ -61,6 +61,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) callable_object: &'a [u8],
     pub(crate) request_handler: &'a [u8],
     pub(crate) handler_script: &'a [u8],
+    /// Bytes of the body, if httpd has counted them.
+    pub(crate) body_length: Option<u64>,
     /// HEAD is to look like GET.
     pub(crate) head_as_get: bool,
     /// The Authorization header is the application's business.
@@ -203,6 +205,9 @@ fn write_computed(
     if let Some(user) = facts.user {
         record.known(id!("REMOTE_USER"), user);
         record.known(id!("AUTH_TYPE"), facts.auth_type);
+    }
+    if let Some(length) = facts.body_length {
+        record.known(id!("CONTENT_LENGTH"), Decimal::new(length).as_bytes());
     }
     if let Some(mount_point) = changes.script_name {
         record.known(id!("mod_wsgi.mount_point"), mount_point);

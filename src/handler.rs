@@ -15,6 +15,7 @@ mod receive;
 mod reserve;
 mod respond;
 mod send;
+mod spool;
 mod target;
 mod upload;
 
@@ -31,7 +32,7 @@ use notes::Notes;
 use receive::Receiver;
 use reserve::Patience;
 use respond::Response;
-use send::Problem;
+use send::{Body, Problem};
 use target::{RequestFacts, Target, Verdict};
 use upload::Upload;
 
@@ -58,19 +59,26 @@ fn serve(
     directory: &DirectoryConfig,
 ) -> Status {
     let facts = RequestFacts::new(request);
-    let target = match Target::of(settings, child, request, directory, &facts) {
+    let mut target = match Target::of(settings, child, request, directory, &facts) {
         Verdict::Serve(target) => target,
         Verdict::Refuse(status) => return status,
         Verdict::Decline => return Status::DECLINED,
     };
+    let mut upload = Upload::new(request);
+    if let Some(limit) = target.spool_limit(request) {
+        if let Err(why) = upload.spool(limit) {
+            return why.answer(request, &target);
+        }
+        target.begin_queue();
+    }
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
     let (has_body, environment) = (upload::has_body(request), send::environment(request));
-    if send::encode(record, request, &target, child.pid, has_body, environment).is_err() {
+    let body = Body { is_there: has_body, length: upload.length() };
+    if send::encode(record, request, &target, child.pid, body, environment).is_err() {
         request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
         return Status::http(Problem::TooLarge.status());
     }
-    let mut upload = Upload::new(request);
     let mut response = Response::new(request, &target);
     let mut patience = Patience::new(&target);
     let slot = loop {
@@ -94,6 +102,7 @@ fn serve(
         Ok(end) => {
             notes.ended(end);
             slot.release(end.application_time);
+            response.hint_at_authorization(child);
             response.finish(end, &upload)
         }
         Err(problem) => {

@@ -338,6 +338,23 @@ def module(environ, start_response):
     return text(start_response, *answers)
 
 
+def stubs(environ, start_response):
+    """What the .pyi files tell of: names, and the arguments of functions."""
+    import apache
+    lines = []
+    for module in (mod_wsgi, apache):
+        names = set(name for name in dir(module) if not name.startswith("_"))
+        names -= set(("os", "sys", "time"))
+        for name in sorted(names | set(getattr(module, "__all__", ()))):
+            item = getattr(module, name)
+            code = getattr(item, "__code__", None)
+            arguments = list(code.co_varnames[:code.co_argcount]) if code else []
+            lines.append(" ".join([module.__name__, name] + arguments))
+            if callable(item):
+                assert item.__doc__, name
+    return text(start_response, *lines)
+
+
 def fails(function):
     try:
         function()
@@ -383,6 +400,19 @@ def parallel(environ, start_response):
     for thread in threads:
         thread.join()
     return []
+
+
+def murmurs(environ, start_response):
+    def murmur():
+        while not os.path.exists(environ["GO"]):
+            time.sleep(0.01)
+        environ["wsgi.errors"].write("murmured\n")
+        open(environ["GO"] + ".said", "w").close()
+    thread = threading.Thread(target=murmur)
+    thread.start()
+    length = len(environ["wsgi.input"].read(10))
+    thread.join()
+    return text(start_response, length)
 
 
 def other(environ, start_response):

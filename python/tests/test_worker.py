@@ -5,8 +5,10 @@
 WORKER=pure has Pythons that the native worker can serve served by the other.
 """
 
+import ast
 import hashlib
 import os
+import select
 import shutil
 import signal
 import struct
@@ -62,6 +64,23 @@ class Fresh(unittest.TestCase):
         daemon = Daemon(PYTHON, DIRECTORY, environment, **settings)
         self.addCleanup(daemon.kill)
         return daemon
+
+
+class Modules(Case):
+    def test_stubs_say_what_is_there(self):
+        expected = []
+        for module in "mod_wsgi", "apache":
+            path = os.path.join(DIRECTORY, module, "__init__.pyi")
+            if not os.path.exists(path):
+                path = os.path.join(DIRECTORY, module + ".pyi")
+            with open(path) as source:
+                for item in ast.parse(source.read()).body:
+                    name = getattr(item, "name", None) or getattr(
+                        getattr(item, "target", None), "id", "_")
+                    if not name.startswith("_"):
+                        arguments = [a.arg for a in item.args.args] if hasattr(item, "args") else []
+                        expected.append(" ".join([module, name] + arguments))
+        self.assertEqual(sorted(self.lines("stubs")), sorted(expected))
 
 
 class Responses(Case):
@@ -242,6 +261,19 @@ class Requests(Case):
             self.assertEqual(response.body.decode().strip(), hashlib.md5(body).hexdigest())
             self.assertEqual(response.input, len(body))
             self.assertLessEqual(len(response.demands), 3)
+
+    def test_silence_until_a_demand_is_met(self):
+        go = os.path.join(tempfile.mkdtemp(), "go")
+        environ = {"PATH_INFO": "/murmurs", "GO": go}
+        self.channel.send(wire.request(SCRIPT, environ, has_body=True))
+        response = self.channel.read(Response(), until=DEMAND)
+        open(go, "w").close()
+        while not os.path.exists(go + ".said"):
+            time.sleep(0.01)
+        self.assertFalse(select.select([self.channel.socket], [], [], 0)[0], "it spoke")
+        self.channel.send(record(wire.BODY, b"0123456789") + body_end())
+        self.channel.read(response)
+        self.assertEqual((response.body, response.log), (b"10\n", "murmured"))
 
     def test_reads(self):
         expected = [b"", b"abc", b"def\n", b"gh", b"i\n", [b"jk\n"], b"lmn\no", b"p\nq", b"", b"", []]

@@ -72,6 +72,19 @@ pub enum LogNotes {
     Cpu,
 }
 
+/// WSGISpoolRequestBody: which bodies are read before the application is called, and
+/// how many bytes they may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spooling {
+    /// None.
+    #[default]
+    Off,
+    /// Those that come in chunks, without a length.
+    Chunked(u64),
+    /// All.
+    On(u64),
+}
+
 /// An access, authentication or dispatch script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -128,6 +141,8 @@ settings! {
         pass_authorization: bool,
         /// WSGIChunkedRequest
         chunked_request: bool,
+        /// WSGISpoolRequestBody
+        spooling: Spooling,
         /// WSGIErrorOverride
         error_override: bool,
         /// WSGIMapHEADToGET
@@ -192,6 +207,12 @@ impl DirectoryConfig {
     #[must_use]
     pub fn error_override(&self) -> bool {
         self.error_override.unwrap_or(false)
+    }
+
+    /// WSGISpoolRequestBody or its default, Off.
+    #[must_use]
+    pub fn spooling(&self) -> Spooling {
+        self.spooling.unwrap_or_default()
     }
 
     /// WSGIMapHEADToGET or its default, Auto.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{Arguments, Context, Directive, Scope};
-use crate::config::MapHead;
 use crate::config::choice::{flag, one_of};
 use crate::config::options::Line;
 use crate::config::problem::Problem;
+use crate::config::{MapHead, Spooling};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::new(
@@ -31,6 +31,18 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             scope.directory.chunked_request = Some(flag(line.word(0))?);
             Ok(())
         },
+    ),
+    Directive::new(
+        c"WSGISpoolRequestBody",
+        Context::FileInfo,
+        Arguments::words(1, 2, "On|Off|Chunked [bytes]"),
+        "Off",
+        "On reads the whole body of a request, and counts it, before a thread of the application is \
+         taken; Chunked does so for bodies that come in chunks. The application gets a \
+         `CONTENT_LENGTH`, a client that uploads slowly holds no thread, and WSGIChunkedRequest is \
+         not needed. Bodies over 256 KiB are kept in a file in TMPDIR; those over the given size \
+         (1 GiB if it is left out) are answered with 413. Not known to mod_wsgi.",
+        spooling,
     ),
     Directive::new(
         c"WSGIErrorOverride",
@@ -106,6 +118,23 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         },
     ),
 ];
+
+/// Bytes that a spooled body may have unless a directive says so.
+const SPOOLED: u64 = 1024 * 1024 * 1024;
+
+fn spooling(scope: &mut Scope<'_>, line: &Line) -> Result<(), Problem> {
+    let limit = match line.words.get(1) {
+        Some(bytes) => scope.reading().bytes(bytes, 1, i64::MAX)?,
+        None => SPOOLED,
+    };
+    let choices = [
+        ("Off", Spooling::Off),
+        ("On", Spooling::On(limit)),
+        ("Chunked", Spooling::Chunked(limit)),
+    ];
+    scope.directory.spooling = Some(one_of(line.word(0), &choices)?);
+    Ok(())
+}
 
 /// The headers that can be trusted, in lower case.
 const PROXY_HEADERS: &[&str] = &[

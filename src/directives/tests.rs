@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
-use crate::config::{Captures, MapHead, Pattern, Regex, ServerId, VirtualHost};
+use crate::config::{Captures, MapHead, Pattern, Regex, ServerId, Spooling, VirtualHost};
 
 /// Takes every expression but "(".
 struct Compiler;
@@ -76,13 +76,28 @@ fn error(line: &str) -> String {
 fn names_are_unique_and_complete() {
     let names: BTreeSet<_> = DIRECTIVES.iter().map(Directive::name).collect();
     assert_eq!(names.len(), DIRECTIVES.len());
-    // Every directive of mod_wsgi 6.1, those that 6.0 removed, and WSGILogNotes.
-    assert_eq!(DIRECTIVES.len(), 55);
+    // Every directive of mod_wsgi 6.1, those that 6.0 removed, and our own.
+    const OURS: &[&str] = &["WSGILogNotes", "WSGISpoolRequestBody"];
+    assert_eq!(DIRECTIVES.len(), 54 + OURS.len());
     for directive in &DIRECTIVES {
         let options = (directive.options)();
         let names: BTreeSet<_> = options.iter().map(|option| option.name).collect();
         assert_eq!(names.len(), options.len(), "{}", directive.name());
     }
+}
+
+#[test]
+fn spooling_has_a_limit() {
+    for (line, expected) in [
+        ("WSGISpoolRequestBody off", Spooling::Off),
+        ("WSGISpoolRequestBody On", Spooling::On(1024 * 1024 * 1024)),
+        ("WSGISpoolRequestBody chunked 5000", Spooling::Chunked(5000)),
+    ] {
+        let config = Config::at_root().read(line);
+        assert_eq!(config.directory.spooling(), expected, "{line}");
+    }
+    assert!(error("WSGISpoolRequestBody Some").contains("On"));
+    assert!(error("WSGISpoolRequestBody On much").contains("much"));
 }
 
 #[test]

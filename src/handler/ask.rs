@@ -19,7 +19,7 @@ use wsgi_sys::socket;
 
 use super::receive::log;
 use super::reserve::{self, Patience, Slot};
-use super::send::{self, Problem};
+use super::send::{self, Body, Problem};
 use super::target::{RequestFacts, Target};
 use crate::access::answer::Answer;
 use crate::apache::request::Request;
@@ -65,7 +65,8 @@ pub(crate) fn ask(
     // application is chosen by them.
     let set = question.environment.then(|| send::environment(request));
     let environment = set.into_iter().flatten().chain(tls_variables(request));
-    send::encode(record, request, &target, child.pid, true, environment)
+    let body = Body { is_there: true, length: None };
+    send::encode(record, request, &target, child.pid, body, environment)
         .map_err(|_| failure(&Problem::TooLarge))?;
     write_question(record, question).map_err(|problem| failure(&problem))?;
     let mut patience = Patience::new(&target);

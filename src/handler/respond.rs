@@ -15,6 +15,7 @@ use crate::apache::brigade::Then;
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
 use crate::apache::table::Table;
+use crate::child::Child;
 
 /// Status of a head that the response's own follows.
 const EARLY_HINTS: u16 = 103;
@@ -35,6 +36,8 @@ pub(super) struct Response<'r> {
     outlet: Outlet<'r>,
     target: &'r Target<'r>,
     headed: bool,
+    /// As the application set it; 0 before.
+    status: u16,
     has_file: bool,
     /// The body, to be sent after END: a file, offset and length.
     file: Option<(fs::File, (u64, u64))>,
@@ -48,9 +51,26 @@ impl<'r> Response<'r> {
             outlet: Outlet::new(request, target.limits.response_buffer),
             target,
             headed: false,
+            status: 0,
             has_file: false,
             file: None,
             instead: None,
+        }
+    }
+
+    /// Tells the administrator, once for each script, why nobody may log in: what the
+    /// client has to say for itself was not passed on.
+    pub(super) fn hint_at_authorization(&self, child: &Child) {
+        let (request, target) = (self.request, self.target);
+        let withheld = self.status == 401
+            && !target.route.pass_authorization
+            && !request.passes_authorization()
+            && request.user().is_none()
+            && request.headers_in().find(c"Authorization").is_some();
+        if withheld && child.is_first_hint(target.script) {
+            let text = "it answered 401 to a request whose Authorization header was withheld; \
+                        WSGIPassAuthorization On passes it on";
+            request.log(Level::Warning, target.text("MWR1206", text));
         }
     }
 
@@ -68,6 +88,7 @@ impl<'r> Response<'r> {
             return self.early_hints(head);
         }
         self.headed = true;
+        self.status = status;
         if status < 200 {
             return Err(Problem::Malformed(format!("status {status}")));
         }

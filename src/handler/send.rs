@@ -108,6 +108,15 @@ pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> R
     Ok(())
 }
 
+/// What REQUEST says of the body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Body {
+    /// BODY and BODY_END belong to the request.
+    pub(super) is_there: bool,
+    /// Its length, if that is known better than from the client's word.
+    pub(super) length: Option<u64>,
+}
+
 /// Encodes the request as one REQUEST record. `environment` are variables of other
 /// modules for the application.
 ///
@@ -118,14 +127,14 @@ pub(super) fn encode<'e>(
     request: Request<'e>,
     target: &Target<'_>,
     pid: u32,
-    has_body: bool,
+    body: Body,
     environment: impl Iterator<Item = (&'e [u8], &'e [u8])>,
 ) -> Result<(), wsgi_proto::Error> {
     let filename = request.filename();
     let times = (request.start_time(), target.queue_start);
     let mut record = RequestWriter::new(
         buffer,
-        has_body,
+        body.is_there,
         times,
         target.script,
         target.handler_script,
@@ -169,6 +178,7 @@ pub(super) fn encode<'e>(
         request_handler: request.handler(),
         handler_script: target.handler_script,
         head_as_get: target.head_as_get,
+        body_length: body.length,
         pass_authorization: target.route.pass_authorization || request.passes_authorization(),
     };
     let header = |name: &str| {

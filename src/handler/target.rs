@@ -21,7 +21,7 @@ use crate::config::QUESTIONS;
 use crate::config::expand::{Facts, Kind, Name};
 use crate::config::{
     Alias, DirectoryConfig, HandlerScript, LogNotes, MapHead, Overrides, Script, ServerConfig,
-    ServerId,
+    ServerId, Spooling,
 };
 use crate::proxies::Trust;
 use crate::route::{FileKind, Gates, Handler, Refusal, Route, gate, route};
@@ -180,6 +180,21 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Bytes that the body may have that is read before a slot is reserved; none if it
+    /// is read while the application runs.
+    pub(super) fn spool_limit(&self, request: Request<'_>) -> Option<u64> {
+        match self.directory?.spooling() {
+            Spooling::Off => None,
+            Spooling::On(limit) => Some(limit),
+            Spooling::Chunked(limit) => is_chunked(request).then_some(limit),
+        }
+    }
+
+    /// The request waits for a slot from now on.
+    pub(super) fn begin_queue(&mut self) {
+        self.queue_start = clock::microseconds();
+    }
+
     /// Whose word on the client is taken.
     pub(super) fn trust(&self) -> Trust<'a> {
         self.directory.map_or_else(Trust::default, |directory| Trust {
@@ -225,6 +240,11 @@ impl<'a> Target<'a> {
     }
 }
 
+/// Whether a body has no announced length.
+fn is_chunked(request: Request<'_>) -> bool {
+    request.headers_in().find(c"Transfer-Encoding").is_some()
+}
+
 fn refuse(request: Request<'_>, refusal: &Refusal) -> Verdict<'static> {
     request.log(Level::Error, refusal);
     Verdict::Refuse(Status::http(refusal.status))
@@ -248,7 +268,7 @@ fn refused(request: Request<'_>, directory: &DirectoryConfig, handler: Handler) 
         reject_path_info: request.rejects_path_info(),
         transfer_encoding: transfer_encoding.as_deref(),
         content_length: content_length.as_deref(),
-        chunked_request: directory.chunked_request(),
+        chunked_request: directory.chunked_request() || directory.spooling() != Spooling::Off,
         limit_request_body: request.body_limit(),
     })
 }

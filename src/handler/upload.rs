@@ -9,6 +9,7 @@ use wsgi_proto::codec::HEAD_LEN;
 use wsgi_proto::limits::MAX_DATA;
 use wsgi_sys::socket;
 
+use super::spool::{Spool, Unspooled};
 use crate::apache::Status;
 use crate::apache::brigade::{BodyRead, Brigade};
 use crate::apache::request::Request;
@@ -37,6 +38,8 @@ pub(super) struct Upload<'r> {
     window: u64,
     ended: bool,
     failure: Option<Status>,
+    /// The body, if it was read before.
+    spool: Option<Spool>,
 }
 
 impl<'r> Upload<'r> {
@@ -50,7 +53,24 @@ impl<'r> Upload<'r> {
             window: 0,
             ended: !has_body(request),
             failure: None,
+            spool: None,
         }
+    }
+
+    /// Reads the body to its end, if there is one.
+    ///
+    /// # Errors
+    /// [`Unspooled`].
+    pub(super) fn spool(&mut self, limit: u64) -> Result<(), Unspooled> {
+        if !self.ended {
+            self.spool = Some(Spool::fill(&mut self.brigade, limit)?);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the body, if they were counted.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.spool.as_ref().map(Spool::length)
     }
 
     /// How httpd's input filters failed, if they did.
@@ -173,7 +193,11 @@ impl<'r> Upload<'r> {
         let mut end = None;
         while count < limit && end.is_none() {
             let wait = wait && count == 0;
-            match self.brigade.read_body(&mut self.framed, limit - count, wait) {
+            let read = match &mut self.spool {
+                Some(spool) => spool.read(&mut self.framed, limit - count),
+                None => self.brigade.read_body(&mut self.framed, limit - count, wait),
+            };
+            match read {
                 BodyRead::Some(more) => count += more,
                 BodyRead::End(more) => {
                     count += more;

@@ -40,6 +40,7 @@ mod runner;
 mod security;
 mod sites;
 mod slow;
+mod spool;
 mod start_response;
 mod status;
 mod streaming;

@@ -265,3 +265,24 @@ fn headers_at_their_limits_pass() {
     let count = response.head.headers.iter().filter(|(name, _)| name.starts_with("X-")).count();
     assert_eq!(count, 200);
 }
+
+#[test]
+fn a_401_without_the_authorization_header_is_explained_once() {
+    ours_only!("mod_wsgi does not say why nobody may log in");
+    let server = Config::serving("program.wsgi", "").expect_log("MWR1206").one_process().start();
+    let target = program(
+        "
+        def run(environ, start_response):
+            status = '200 OK' if 'HTTP_AUTHORIZATION' in environ else '401 Unauthorized'
+            start_response(status, [('WWW-Authenticate', 'Bearer')])
+            return []
+        ",
+    );
+    assert_eq!(server.get(&target).status(), 401);
+    let request = Request::get(&target).header("Authorization", "Bearer token");
+    for _ in 0..3 {
+        assert_eq!(server.request(&request).status(), 401);
+    }
+    server.log().wait_for("WSGIPassAuthorization On passes it on");
+    assert_eq!(server.log().lines_with("MWR1206").len(), 1);
+}

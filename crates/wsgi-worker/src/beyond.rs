@@ -20,7 +20,7 @@ pub(crate) fn early_hints(py: Python<'_>, headers: &Bound<'_, PyAny>) -> PyResul
     let Destination { line, serial } = current("wsgi.early_hints")?;
     let hints = Head::hints(headers)?;
     let sent = py.detach(|| {
-        let mut reply = line.reply();
+        let mut reply = line.free_reply();
         if !line.runs(serial) {
             return Err(Refusal::Gone);
         }

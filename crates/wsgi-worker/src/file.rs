@@ -36,7 +36,7 @@ pub(crate) fn send(py: Python<'_>, line: &Line, result: &Bound<'_, PyAny>) -> Py
             Ok(facts) if facts.is_file() => facts.len().saturating_sub(offset),
             _ => return Ok(false),
         };
-        let mut reply = line.reply();
+        let mut reply = line.free_reply();
         if reply.is_committed() {
             return Ok(false);
         }

@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3::Python;
 use pyo3::exceptions::PyRuntimeError;
@@ -32,6 +32,8 @@ pub(crate) struct Line {
     count: AtomicU64,
     body: Mutex<Body>,
     reply: Mutex<Reply>,
+    /// A DEMAND was met.
+    released: Condvar,
     meter: Meter,
 }
 
@@ -43,6 +45,7 @@ impl Line {
             count: AtomicU64::new(0),
             body: Mutex::new(Body::new()),
             reply: Mutex::new(Reply::default()),
+            released: Condvar::new(),
             meter: Meter::default(),
         }
     }
@@ -91,6 +94,16 @@ impl Line {
         self.reply.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The reply when it may send: not before httpd's child has sent the body that
+    /// another thread waits for. For callers without the GIL.
+    pub(crate) fn free_reply(&self) -> MutexGuard<'_, Reply> {
+        let mut reply = self.reply();
+        while reply.is_held() {
+            reply = self.released.wait(reply).unwrap_or_else(PoisonError::into_inner);
+        }
+        reply
+    }
+
     /// Runs `work`, which must not block, on the reply. Waits for the lock without
     /// the GIL: its holder may be sending.
     pub(crate) fn with_reply<R: Send>(
@@ -116,8 +129,10 @@ impl Line {
         work: impl FnOnce(&mut Body, BorrowedFd<'_>, SendDemand<'_>) -> R + Send,
     ) -> Option<R> {
         self.meter.detach(py, || {
+            let mut demanded = false;
             let mut demand = |demand| {
                 let mut reply = self.reply();
+                demanded = true;
                 if self.runs(serial) { reply.demand(self.socket(), demand) } else { Err(Lost::End) }
             };
             let mut body = self.body();
@@ -125,6 +140,10 @@ impl Line {
                 return None;
             }
             let result = work(&mut body, self.socket(), &mut demand);
+            if demanded {
+                self.reply().release(self.socket());
+                self.released.notify_all();
+            }
             if let Some(fault @ (Fault::Cancelled | Fault::Lost)) = body.fault() {
                 self.reply().gone.get_or_insert(fault);
             }

@@ -44,7 +44,7 @@ pub(crate) fn send(py: Python<'_>, line: &Line, result: &Bound<'_, PyAny>) -> Py
             if look && line.poll() {
                 return Err(Refusal::Gone);
             }
-            line.reply().data(line.socket(), piece, Urgency::Now)
+            line.free_reply().data(line.socket(), piece, Urgency::Now)
         });
         drop(writing);
         if look {
@@ -77,7 +77,7 @@ fn gather<'py>(
             Some(result) => result,
             None => line
                 .meter()
-                .detach(py, || line.reply().data(line.socket(), piece, Urgency::Gathered)),
+                .detach(py, || line.free_reply().data(line.socket(), piece, Urgency::Gathered)),
         };
         match sent {
             Ok(()) => {}

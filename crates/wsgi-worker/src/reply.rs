@@ -53,6 +53,8 @@ pub(crate) struct Reply {
     pub(crate) output: u64,
     /// Bytes were left out, as they exceed Content-Length.
     pub(crate) cut: bool,
+    /// A DEMAND is not met: whatever is to be sent waits, as httpd's child does not read.
+    held: bool,
     /// Why nothing but END may be sent.
     pub(crate) gone: Option<Fault>,
 }
@@ -222,16 +224,29 @@ impl Reply {
                 Log { level, text }.write(&mut self.out)?;
             }
         }
-        self.send(socket, &[])
+        if self.held { Ok(()) } else { self.send(socket, &[]) }
     }
 
-    /// Sends a DEMAND.
+    /// Sends a DEMAND. Until [`Reply::release`] nothing follows it.
     ///
     /// # Errors
     /// [`Lost`].
     pub(crate) fn demand(&mut self, socket: BorrowedFd<'_>, demand: Demand) -> Result<(), Lost> {
         demand.write(&mut self.out)?;
+        self.held = true;
         self.send(socket, &[])
+    }
+
+    /// True while a DEMAND is not met.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// The DEMAND is met: sends what waited.
+    pub(crate) fn release(&mut self, socket: BorrowedFd<'_>) {
+        self.held = false;
+        // Who sends next learns of a channel that is gone.
+        let _ = self.flush(socket);
     }
 
     /// Gathers END; [`Reply::flush`] sends it.

@@ -89,7 +89,7 @@ impl Write {
         let line = &self.line;
         let _writing = line.meter().writing();
         let sent = line.meter().detach(py, || {
-            let mut reply = line.reply();
+            let mut reply = line.free_reply();
             if line.runs(self.serial) {
                 reply.data(line.socket(), piece, Urgency::Now)
             } else {

@@ -1,0 +1,6 @@
+version: tuple[int, int, int]
+description: str
+build_date: str
+mpm_name: str
+maximum_processes: int
+threads_per_process: int

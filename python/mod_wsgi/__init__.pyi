@@ -1,0 +1,46 @@
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+__all__ = [
+    "FileWrapper", "LogHandler", "RequestTimeout", "active_requests", "application_group",
+    "maximum_processes", "process_group", "process_metrics", "request_data", "request_metrics",
+    "server_metrics", "start_recording_metrics", "subscribe_events", "subscribe_shutdown",
+    "subscribe_signals", "threads_per_process", "version",
+]
+
+_Callback = TypeVar("_Callback", bound=Callable[..., Any])
+
+version: tuple[int, int, int]
+process_group: str
+application_group: str
+maximum_processes: int
+threads_per_process: int
+
+event_callbacks: list[Callable[..., Any]]
+shutdown_callbacks: list[Callable[..., Any]]
+signal_callbacks: list[Callable[..., Any]]
+
+active_requests: Mapping[str, dict[Any, Any]]
+
+class RequestTimeout(BaseException): ...
+
+class FileWrapper:
+    filelike: Any
+    blksize: int
+    def __init__(self, filelike: Any, blksize: int = 8192) -> None: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __next__(self) -> bytes: ...
+    def close(self) -> None: ...
+
+class LogHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None: ...
+
+def subscribe_events(callback: _Callback) -> _Callback: ...
+def subscribe_shutdown(callback: _Callback) -> _Callback: ...
+def subscribe_signals(callback: _Callback) -> _Callback: ...
+def request_data() -> dict[Any, Any]: ...
+def start_recording_metrics() -> None: ...
+def request_metrics() -> dict[str, Any] | None: ...
+def process_metrics() -> dict[str, Any] | None: ...
+def server_metrics() -> dict[str, Any] | None: ...
