@@ -57,7 +57,8 @@ impl Holdings {
     fn are_as(&self, before: &Self) -> bool {
         const MORE_KIB: usize = 1_024;
         self.parent_descriptors <= before.parent_descriptors
-            && self.supervisor_descriptors <= before.supervisor_descriptors
+            // A link and a pidfd for each child that has had a request.
+            && self.supervisor_descriptors <= before.supervisor_descriptors + 2 * self.processes
             && self.processes <= before.processes
             && self.mappings == before.mappings
             && self.parent_kib <= before.parent_kib + MORE_KIB
