@@ -1,7 +1,12 @@
 //! A command line as data: commands with their options, from which parsing and
 //! `--help` are made, and by which tests check manual pages and completion.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Exit status: the command line is wrong.
+const USAGE: u8 = 2;
 
 /// An option of a command.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +98,30 @@ impl Given {
 }
 
 impl Program {
+    /// The command of a command line without the program's name. What else was asked for,
+    /// or is wrong with it, is printed.
+    ///
+    /// # Errors
+    /// There is no command to run: the exit status.
+    pub fn ask(&self, words: impl IntoIterator<Item = OsString>) -> Result<Given, ExitCode> {
+        let words: Result<Vec<String>, OsString> =
+            words.into_iter().map(OsString::into_string).collect();
+        let asked = words
+            .map_err(|word| format!("'{}' is not UTF-8", word.to_string_lossy()))
+            .and_then(|words| self.parse(words));
+        match asked {
+            Ok(Asked::Command(given)) => Ok(given),
+            Ok(Asked::Text(text)) => {
+                print!("{text}");
+                Err(ExitCode::SUCCESS)
+            }
+            Err(message) => {
+                eprintln!("{}: {message}", self.name);
+                Err(ExitCode::from(USAGE))
+            }
+        }
+    }
+
     /// Reads a command line without the program's name.
     ///
     /// # Errors

@@ -18,32 +18,18 @@ use std::time::Duration;
 
 use wsgi_proto::admin::{Drain, Reload, Resume, Scale, ToControl, ToSupervisor};
 
-use crate::arguments::{Asked, Given};
+use crate::arguments::Given;
 use link::Link;
 use options::PROGRAM;
 
-/// Exit status: the command line is wrong.
-const USAGE: u8 = 2;
 /// Seconds that an order may take before nobody waits for it any more.
 const PATIENCE: u64 = 120;
 
 /// Runs the program with the arguments given.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words: Result<Vec<String>, OsString> =
-        words.into_iter().map(OsString::into_string).collect();
-    let asked = words
-        .map_err(|word| format!("'{}' is not UTF-8", word.to_string_lossy()))
-        .and_then(|words| PROGRAM.parse(words));
-    let given = match asked {
-        Ok(Asked::Command(given)) => given,
-        Ok(Asked::Text(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(message) => {
-            eprintln!("wsgictl: {message}");
-            return ExitCode::from(USAGE);
-        }
+    let given = match PROGRAM.ask(words) {
+        Ok(given) => given,
+        Err(status) => return status,
     };
     let done = match given.command.name {
         "status" => status(&given),

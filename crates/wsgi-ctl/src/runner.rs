@@ -16,32 +16,17 @@ mod plan;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::arguments::{Asked, Given};
+use crate::arguments::Given;
 use directory::Directory;
 use httpd::Httpd;
 use options::PROGRAM;
 use plan::Plan;
 
-/// Exit status: the command line is wrong.
-const USAGE: u8 = 2;
-
 /// Runs the program with the arguments given. The exit status of `serve` is httpd's.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words: Result<Vec<String>, OsString> =
-        words.into_iter().map(OsString::into_string).collect();
-    let asked = words
-        .map_err(|word| format!("'{}' is not UTF-8", word.to_string_lossy()))
-        .and_then(|words| PROGRAM.parse(words));
-    let given = match asked {
-        Ok(Asked::Command(given)) => given,
-        Ok(Asked::Text(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(message) => {
-            eprintln!("wsgi-httpd: {message}");
-            return ExitCode::from(USAGE);
-        }
+    let given = match PROGRAM.ask(words) {
+        Ok(given) => given,
+        Err(status) => return status,
     };
     let done = match given.command.name {
         "serve" => serve(&given),
