@@ -2,6 +2,7 @@
 use super::*;
 use std::time::Duration;
 
+mod order;
 mod waits;
 
 const NOW: Duration = Duration::ZERO;
