@@ -12,7 +12,7 @@ use super::Loop;
 use crate::state::{ChildId, DaemonId, Event};
 
 /// Buffers of a channel in bytes where the group does not say.
-const BUFFER: u32 = 512 * 1024;
+const BUFFER: u32 = 256 * 1024;
 /// How long a child's read from a channel blocks before it looks after its client.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
