@@ -137,6 +137,25 @@ pub fn receive_bytes(socket: BorrowedFd<'_>, buffer: &mut [u8], wait: bool) -> i
     retry(|| recv(socket.as_raw_fd(), buffer, waiting(wait)))
 }
 
+/// [`receive_bytes`] into memory that need not hold anything yet; as many bytes of it as
+/// are returned do afterwards.
+///
+/// # Errors
+/// As [`receive_bytes`].
+pub fn receive_into(
+    socket: BorrowedFd<'_>,
+    room: &mut [mem::MaybeUninit<u8>],
+    wait: bool,
+) -> io::Result<usize> {
+    retry(|| {
+        let flags = waiting(wait).bits();
+        // SAFETY: the kernel only writes to the room, which is as long as it is told.
+        let received =
+            unsafe { libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), flags) };
+        nix::errno::Errno::result(received).map(isize::cast_unsigned)
+    })
+}
+
 /// One `recvmsg`, with up to [`MAX_DESCRIPTORS`] descriptors and the sender.
 ///
 /// # Errors

@@ -3,7 +3,9 @@
 //! *Runs in:* daemon. *Threads:* behind the line's lock, without the GIL.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use wsgi_proto::channel::{BodyEnd, Demand, Kind, READ_AHEAD};
 use wsgi_proto::codec::HEAD_LEN;
@@ -18,6 +20,13 @@ const WINDOW: u64 = 1024 * 1024;
 
 /// Least room for which bytes are received where they belong, past the inbox.
 const DIRECT: usize = 8 * 1024;
+
+/// How long what httpd has leave to send is waited for before it is asked for: a client
+/// that sends fast is not held up by questions, and a slow one not by this.
+const SOON: Duration = Duration::from_millis(2);
+
+/// Bytes received at a time where lines are searched.
+const AHEAD: usize = 16 * 1024;
 
 /// Bytes of body that may come ahead of what tells that the client is gone: what the
 /// child sends unasked, and as much again.
@@ -44,6 +53,8 @@ pub(crate) struct Body {
     received: u64,
     /// `need` of the last DEMAND.
     demanded: u64,
+    /// Its `window`.
+    window: u64,
     ended: bool,
     fault: Option<Fault>,
     /// Bytes handed to the application.
@@ -61,6 +72,7 @@ impl Body {
             record: 0,
             received: 0,
             demanded: 0,
+            window: 0,
             ended: true,
             fault: None,
             consumed: 0,
@@ -78,6 +90,7 @@ impl Body {
     pub(crate) fn start(&mut self, has_body: bool) {
         self.received = 0;
         self.demanded = 0;
+        self.window = 0;
         self.ended = !has_body;
         self.fault = None;
         self.consumed = 0;
@@ -106,14 +119,15 @@ impl Body {
     }
 
     /// Fills `room` with the next bytes of the body, waiting for them; fewer only
-    /// at its end. `demand` sends a DEMAND.
+    /// at its end. Returns how many of its first bytes were written. `demand` sends a
+    /// DEMAND.
     ///
     /// # Errors
     /// The [`Fault`] with which the body ended, now or earlier.
     pub(crate) fn read(
         &mut self,
         socket: BorrowedFd<'_>,
-        room: &mut [u8],
+        room: &mut [MaybeUninit<u8>],
         want: u64,
         demand: SendDemand<'_>,
     ) -> Result<usize, Fault> {
@@ -121,10 +135,7 @@ impl Body {
             return Err(fault);
         }
         let ahead = self.ahead.get(self.used..).unwrap_or_default();
-        let mut count = ahead.len().min(room.len());
-        if let (Some(to), Some(from)) = (room.get_mut(..count), ahead.get(..count)) {
-            to.copy_from_slice(from);
-        }
+        let mut count = copy(room, ahead);
         self.used += count;
         while let Some(rest) = room.get_mut(count..).filter(|rest| !rest.is_empty()) {
             let need = want.saturating_sub(count as u64);
@@ -164,11 +175,8 @@ impl Body {
                 return Ok(line);
             }
             self.ahead.drain(..std::mem::take(&mut self.used));
-            let old = self.ahead.len();
             let mut ahead = std::mem::take(&mut self.ahead);
-            ahead.resize(old + 16 * 1024, 0);
-            let result = self.receive(socket, &mut ahead[old..], 1, demand);
-            ahead.truncate(old + result.unwrap_or(0));
+            let result = append(&mut ahead, AHEAD, |room| self.receive(socket, room, 1, demand));
             self.ahead = ahead;
             result.map_err(|fault| self.fail(fault))?;
         }
@@ -220,7 +228,7 @@ impl Body {
     fn receive(
         &mut self,
         socket: BorrowedFd<'_>,
-        room: &mut [u8],
+        room: &mut [MaybeUninit<u8>],
         need: u64,
         demand: SendDemand<'_>,
     ) -> Result<usize, Fault> {
@@ -238,9 +246,7 @@ impl Body {
                     if available.is_empty() {
                         self.inbox.fill(socket, true).map_err(lost)?;
                     }
-                    let available = self.inbox.available();
-                    let count = size.min(available.len());
-                    room[..count].copy_from_slice(&available[..count]);
+                    let count = copy(&mut room[..size], self.inbox.available());
                     self.inbox.consume(count);
                     count
                 };
@@ -275,7 +281,9 @@ impl Body {
                 None => match self.inbox.fill(socket, false) {
                     Ok(()) => {}
                     Err(error) if error.is_nothing_yet() => {
-                        self.ask(need, demand).map_err(lost)?;
+                        if !self.is_on_its_way(socket, need).map_err(lost)? {
+                            self.ask(need, demand).map_err(lost)?;
+                        }
                         self.inbox.fill(socket, true).map_err(lost)?;
                     }
                     Err(_) => return Err(Fault::Lost),
@@ -284,21 +292,55 @@ impl Body {
         }
     }
 
+    /// Whether `need` more bytes come soon without a DEMAND: httpd's child passes on what
+    /// the client sends, up to the last one's window.
+    fn is_on_its_way(&self, socket: BorrowedFd<'_>, need: u64) -> Result<bool, Lost> {
+        let within = self.received.saturating_add(need) <= self.window;
+        Ok(within && socket::wait_for(socket, Some(SOON))?)
+    }
+
     /// Sends a DEMAND, unless the last one covers `need` more bytes.
     fn ask(&mut self, need: u64, demand: SendDemand<'_>) -> Result<(), Lost> {
         let need = self.received.saturating_add(need.max(1));
         if need > self.demanded {
-            demand(Demand { need, window: need.max(self.received.saturating_add(WINDOW)) })?;
-            self.demanded = need;
+            let window = need.max(self.received.saturating_add(WINDOW));
+            demand(Demand { need, window })?;
+            (self.demanded, self.window) = (need, window);
         }
         Ok(())
     }
 }
 
+/// Appends what `fill` writes to the start of the room that it is given, and returns what
+/// it returns: how many bytes those are.
+///
+/// # Errors
+/// Those of `fill`; nothing is appended then.
+pub(crate) fn append(
+    bytes: &mut Vec<u8>,
+    room: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, Fault>,
+) -> Result<usize, Fault> {
+    bytes.reserve(room);
+    let spare = bytes.spare_capacity_mut().get_mut(..room).unwrap_or_default();
+    let count = fill(spare)?.min(room);
+    // SAFETY: there is room for so many bytes, and they were written.
+    unsafe { bytes.set_len(bytes.len() + count) };
+    Ok(count)
+}
+
+/// Writes what there is to the start of the room, as much as fits.
+fn copy(room: &mut [MaybeUninit<u8>], from: &[u8]) -> usize {
+    for (to, from) in room.iter_mut().zip(from) {
+        to.write(*from);
+    }
+    room.len().min(from.len())
+}
+
 /// Receives at least one byte past the inbox.
-fn receive_straight(socket: BorrowedFd<'_>, room: &mut [u8]) -> Result<usize, Lost> {
+fn receive_straight(socket: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> Result<usize, Lost> {
     loop {
-        match socket::receive_bytes(socket, room, false) {
+        match socket::receive_into(socket, room, false) {
             Ok(0) => return Err(Lost::End),
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -2,14 +2,17 @@
 //!
 //! *Runs in:* daemon. *Threads:* any, without a promise about the order.
 
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::{ptr, slice};
 
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyMemoryError, PyOSError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::body::{Body, Fault};
+use crate::body::{Body, Fault, append};
 use crate::line::{Line, SendDemand, ended};
 
 /// Bytes read at a time when it is not known how many will come.
@@ -35,8 +38,7 @@ impl Input {
     fn read<'py>(&self, py: Python<'py>, size: isize) -> PyResult<Bound<'py, PyBytes>> {
         self.line.check(self.serial, "wsgi.input")?;
         let wanted = usize::try_from(size).unwrap_or(usize::MAX);
-        let (consumed, empty) =
-            self.read_with(py, |body, _, _| Ok((body.consumed, body.is_empty())))?;
+        let (consumed, empty) = self.progress(py)?;
         if empty || wanted == 0 {
             return Ok(PyBytes::new(py, b""));
         }
@@ -102,6 +104,15 @@ impl Input {
 }
 
 impl Input {
+    /// Bytes handed out so far, and whether that is the whole body.
+    fn progress(&self, py: Python<'_>) -> PyResult<(u64, bool)> {
+        let look = |body: &Body| (body.consumed, body.is_empty());
+        match self.line.look_at_body(look) {
+            Some(progress) => Ok(progress),
+            None => self.read_with(py, |body, _, _| Ok(look(body))),
+        }
+    }
+
     /// Reads `room` bytes of `wanted` into the result without a copy.
     fn read_straight<'py>(
         &self,
@@ -109,17 +120,11 @@ impl Input {
         room: usize,
         wanted: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let mut count = 0;
-        let whole = PyBytes::new_with(py, room, |room| {
-            count = self.read_with(py, |body, socket, demand| {
+        written_bytes(py, room, |room| {
+            self.read_with(py, |body, socket, demand| {
                 body.read(socket, room, wanted as u64, demand)
-            })?;
-            Ok(())
-        })?;
-        match whole.as_bytes().get(..count) {
-            Some(part) if count < room => Ok(PyBytes::new(py, part)),
-            _ => Ok(whole),
-        }
+            })
+        })
     }
 
     /// Reads `wanted` bytes or up to the end, in steps.
@@ -127,14 +132,11 @@ impl Input {
         self.read_with(py, |body, socket, demand| {
             let mut bytes = Vec::new();
             while bytes.len() < wanted && !body.is_empty() {
-                let have = bytes.len();
-                let left = wanted - have;
-                bytes.resize(have + left.min(STEP.max(have)), 0);
+                let left = wanted - bytes.len();
+                let size = left.min(STEP.max(bytes.len()));
                 let want = if wanted == usize::MAX { u64::MAX } else { left as u64 };
-                let room = bytes.get_mut(have..).unwrap_or_default();
-                let (size, count) = (room.len(), body.read(socket, room, want, demand)?);
-                bytes.truncate(have + count);
-                if count < size {
+                let fill = |room: &mut [_]| body.read(socket, room, want, demand);
+                if append(&mut bytes, size, fill)? < size {
                     break;
                 }
             }
@@ -159,4 +161,29 @@ impl Input {
             PyOSError::new_err(format!("mod_wsgi request data read error: {why}"))
         })
     }
+}
+
+/// A `bytes` of what `fill` writes to the start of the room that it is given, without a
+/// copy if it is all of it. `fill` returns how many bytes it wrote.
+fn written_bytes<'py>(
+    py: Python<'py>,
+    room: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> PyResult<usize>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let length = isize::try_from(room).map_err(|_| PyMemoryError::new_err(()))?;
+    // SAFETY: attached. Without a source, the result is a new object with that much
+    // memory of its own, or null with an exception set (C API, "Bytes Objects").
+    let whole = unsafe {
+        let new = ffi::PyBytes_FromStringAndSize(ptr::null(), length);
+        Bound::from_owned_ptr_or_err(py, new)?.cast_into_unchecked::<PyBytes>()
+    };
+    // SAFETY: the memory lives as long as `whole`, to which nobody else has a reference.
+    let count = fill(unsafe {
+        slice::from_raw_parts_mut(ffi::PyBytes_AsString(whole.as_ptr()).cast(), room)
+    })?;
+    if count == room {
+        return Ok(whole);
+    }
+    // The rest of it holds nothing, and must not be seen.
+    Ok(PyBytes::new(py, whole.as_bytes().get(..count).unwrap_or_default()))
 }

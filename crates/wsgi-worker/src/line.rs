@@ -119,6 +119,15 @@ impl Line {
         py.detach(|| work(&mut self.reply()))
     }
 
+    /// What is seen of the body, with the GIL or without; None if another thread has it.
+    pub(crate) fn look_at_body<R>(&self, look: impl FnOnce(&Body) -> R) -> Option<R> {
+        match self.body.try_lock() {
+            Ok(body) => Some(look(&body)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(look(&poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Runs `work` on the body for request `serial` without the GIL, with a
     /// function that sends DEMANDs. None if the request ended while another
     /// thread had the body.
