@@ -142,6 +142,34 @@ fn keep_alive_connections_serve_many_requests() {
 }
 
 #[test]
+fn a_thread_is_a_batch_while_requests_wait_for_it() {
+    ours_only!("scheduling policies of its threads");
+    let server = Config::serving("program.wsgi", "threads=6").start();
+    let policy = program(
+        "
+        import os
+        def run(environ, start_response):
+            for _ in range(5000):
+                pass
+            start_response('200 OK', [])
+            return [str(os.sched_getscheduler(0)).encode()]
+        ",
+    );
+    const OTHER: &str = "0";
+    const BATCH: &str = "3";
+    let seen = |request: &Request, wanted: &str| {
+        let mut connection = server.connect();
+        (0..2_000).any(|_| connection.exchange(request).unwrap().expect(200).text() == wanted)
+    };
+    let get = Request::get(&policy);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..6).map(|_| scope.spawn(|| seen(&get, BATCH))).collect();
+        assert!(clients.into_iter().any(|client| client.join().unwrap()), "never a batch");
+    });
+    assert!(seen(&get, OTHER), "still a batch for requests that come one by one");
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let server = Config::serving("program.wsgi", "").start();
     let mut connection = server.connect();

@@ -22,8 +22,8 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use child::Prepared;
 pub use usage::{Usage, usage};
 pub use watch::{
-    Exit, become_subreaper, name_thread, open_pidfd, reap, reap_strays, set_parent_death_signal,
-    set_priority, signal, start_time,
+    Exit, become_subreaper, name_thread, open_pidfd, reap, reap_strays, set_batch,
+    set_parent_death_signal, set_priority, signal, start_time,
 };
 
 /// Whom a process shall run as.

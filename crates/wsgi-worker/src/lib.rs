@@ -27,6 +27,7 @@ mod line;
 mod log;
 mod meter;
 mod output;
+mod pace;
 mod reply;
 mod response;
 mod script;

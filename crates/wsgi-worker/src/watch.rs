@@ -6,9 +6,9 @@
 //! takes what has come meanwhile, without going to sleep. That is right as long as
 //! applications compute; when they block, others have to go on. Who runs Python is
 //! known to nobody but the GIL: so one of the resting threads, the *relief*, looks
-//! at it every [`TICK`] while nobody watches. If it gets the GIL and all requests
-//! are inside of Python, they all wait for something else: the relief takes over,
-//! and for the next [`EAGER`] requests nobody waits for a relief.
+//! at it every [`TICK`] while nobody watches and no request is taken. If it gets the
+//! GIL and all requests are inside of Python, they all wait for something else: the
+//! relief takes over, and for the next [`EAGER`] requests nobody waits for a relief.
 //!
 //! *Runs in:* daemon. *Threads:* each worker thread, without the GIL.
 
@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use wsgi_sys::readiness::Readiness;
+
+use crate::pace;
 
 /// How often the relief looks.
 const TICK: Duration = Duration::from_millis(1);
@@ -62,6 +64,8 @@ struct State {
     eager: u32,
     /// Who took the last request, and when.
     last: (usize, Instant),
+    /// Requests taken so far.
+    taken: u64,
 }
 
 impl Watch {
@@ -80,6 +84,7 @@ impl Watch {
                 called: vec![false; threads],
                 eager: 0,
                 last: (usize::MAX, Instant::now()),
+                taken: 0,
             }),
             bells: (0..threads).map(|_| Condvar::new()).collect(),
             transit: AtomicUsize::new(0),
@@ -130,10 +135,14 @@ impl Watch {
             let others_turn = !self.is_eager(&state) && state.is_anothers_turn(thread);
             if !others_turn && let Some(seat) = state.ready.pop_front() {
                 state.last = (thread, Instant::now());
+                state.taken += 1;
                 state.eager = state.eager.saturating_sub(1);
                 self.cover(&mut state);
+                drop(state);
+                pace::took();
                 return seat;
             }
+            pace::slept();
             state = if state.watched || others_turn {
                 self.rest(thread, state)
             } else {
@@ -204,13 +213,14 @@ impl Watch {
                 state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            let taken = state.taken;
             let (mut now, slept) =
                 bell.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
             if slept.timed_out() && now.relief == Some(thread) {
                 if now.watched {
                     now.relief = None;
                     now.resting.push(thread);
-                } else {
+                } else if now.taken == taken {
                     drop(now);
                     let stalled = self.is_stalled();
                     now = self.state();

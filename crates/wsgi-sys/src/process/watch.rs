@@ -137,6 +137,21 @@ pub fn set_priority(pid: i32, priority: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the calling thread waits, when it wakes, until a running one has had its turn
+/// (`SCHED_BATCH`), instead of interrupting it. What it starts meanwhile inherits that.
+///
+/// # Errors
+/// `PermissionDenied` if the system's policy does not allow it.
+pub fn set_batch(batch: bool) -> io::Result<()> {
+    let policy = if batch { libc::SCHED_BATCH } else { libc::SCHED_OTHER };
+    // SAFETY: plain data, for which zeros are valid (also its padding fields on musl);
+    // 0 is the priority of both policies.
+    let parameters: libc::sched_param = unsafe { mem::zeroed() };
+    // SAFETY: the structure lives during the call; 0 is the calling thread.
+    Errno::result(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) })?;
+    Ok(())
+}
+
 /// When a process started, in clock ticks since boot: tells a pid from its
 /// reuse.
 pub fn start_time(pid: i32) -> io::Result<u64> {
