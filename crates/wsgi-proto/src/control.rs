@@ -48,6 +48,23 @@ fields! {
         script: PathBuf,
     }
 
+    /// Settings of one application group's interpreters, where they differ from those of the
+    /// process group.
+    pub struct Interpreter {
+        /// Name of the application group; empty for `%{GLOBAL}`.
+        application_group: String,
+        /// Directories for `site.addsitedir`, all of them.
+        python_path: Vec<PathBuf>,
+        /// Argument of `sys.setswitchinterval`; 0 for Python's default.
+        switch_interval: f64,
+        /// WSGIRestrictStdin.
+        restrict_stdin: bool,
+        /// WSGIRestrictStdout.
+        restrict_stdout: bool,
+        /// WSGIRestrictSignal.
+        restrict_signal: bool,
+    }
+
     /// A user and its groups, resolved in the parent.
     pub struct Identity {
         /// Login name.
@@ -162,6 +179,8 @@ fields! {
         restrict_stdout: bool,
         /// WSGIRestrictSignal.
         restrict_signal: bool,
+        /// Application groups with settings of their own in place of the ones above.
+        interpreters: Vec<Interpreter>,
         /// Level of the virtual host's log for this module, syslog's numbers.
         log_level: u8,
         /// Scripts to load ahead of requests; the first one's application group
