@@ -22,6 +22,7 @@ pub(crate) mod regex;
 pub(crate) mod request;
 mod response;
 pub(crate) mod retained;
+pub(crate) mod scoreboard;
 pub(crate) mod server;
 pub(crate) mod table;
 

@@ -24,6 +24,7 @@ use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, Serve
 use crate::configcheck::{self, Report, Trial, Verdict};
 use crate::interpreters;
 use crate::parent::{self, Member, Supervisor};
+use crate::window::Window;
 
 /// Key of the settings of the whole server while directives are read.
 const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
@@ -82,6 +83,8 @@ pub(crate) struct Site {
     server: Server<'static>,
     pconf: Pool<'static>,
     supervisor: Supervisor,
+    /// If any group may ask for httpd's scoreboard.
+    window: Option<Window>,
 }
 
 /// The settings of the whole server while directives are read.
@@ -103,6 +106,11 @@ impl Site {
         self.begin.generation
     }
 
+    /// Where a child is asked for the scoreboard, if that is allowed to anybody.
+    pub(crate) fn window(&self) -> Option<BorrowedFd<'static>> {
+        self.window?.children()
+    }
+
     /// Tries again, now and then, to have a supervisor that could not be started or
     /// configured.
     pub(crate) fn look_after(&self) {
@@ -118,7 +126,8 @@ impl Site {
     /// Has the supervisor run this site, and watches it.
     fn run(&self) -> Result<(), String> {
         let log = error_log(self.server);
-        self.supervisor.configure(&self.directory, log, &self.begin, &self.members)?;
+        let window = self.window.and_then(Window::daemons);
+        self.supervisor.configure(&self.directory, log, &self.begin, window, &self.members)?;
         other_child::register(self.pconf, self.supervisor.pid(), self);
         Ok(())
     }
@@ -278,9 +287,11 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         members.extend(implicit_member(&globals, server, &mpm).map(|(mut member, limits)| {
             QUESTIONS.clone_into(&mut member.group.name);
             member.group.preload.clear();
+            member.group.server_metrics = false;
             (member, limits)
         }));
     }
+    let metrics = members.iter().any(|(member, _)| member.group.server_metrics);
     for notice in &globals.notices {
         server.log(Level::Info, format_args!("{}: {}", notice.place, notice.text));
     }
@@ -311,6 +322,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         server,
         pconf,
         supervisor: Supervisor::of(process_pool),
+        window: metrics.then(|| window(process_pool, server)).flatten(),
     };
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
@@ -405,6 +417,17 @@ fn member(
         response_buffer: usize::try_from(group.response_buffer_size).unwrap_or(usize::MAX),
     };
     Ok((Member { group: resolved, log: error_log(host) }, limits))
+}
+
+fn window(process_pool: Pool<'static>, server: Server<'static>) -> Option<Window> {
+    Window::open(process_pool)
+        .map_err(|error| {
+            let text = format_args!(
+                "MWR1614: server_metrics() returns None, as its sockets can't be made: {error}"
+            );
+            server.log(Level::Error, text);
+        })
+        .ok()
 }
 
 /// The error log of a server, else the base server's, else stderr.

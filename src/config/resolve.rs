@@ -119,6 +119,7 @@ impl Globals {
             restrict_stdin: settings.restrict_stdin,
             restrict_stdout: settings.restrict_stdout,
             restrict_signal: settings.restrict_signal,
+            server_metrics: if implicit { self.server_metrics } else { group.server_metrics },
             interpreters: self.own_interpreters(group),
             log_level: defaults.log_level,
             preload,

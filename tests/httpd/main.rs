@@ -37,6 +37,7 @@ mod pythons;
 mod queue;
 mod restarts;
 mod runner;
+mod scoreboard;
 mod security;
 mod sites;
 mod slow;

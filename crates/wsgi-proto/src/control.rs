@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use crate::record::{fields, records};
 
 fields! {
-    /// A new configuration follows.
+    /// A new configuration follows. Comes with one descriptor if any group may ask for httpd's
+    /// scoreboard: where its processes do.
     pub struct Begin {
         /// [`VERSION`](crate::VERSION) of the parent's module.
         version: u32,
@@ -179,6 +180,8 @@ fields! {
         restrict_stdout: bool,
         /// WSGIRestrictSignal.
         restrict_signal: bool,
+        /// Whether `mod_wsgi.server_metrics()` may ask for httpd's scoreboard.
+        server_metrics: bool,
         /// Application groups with settings of their own in place of the ones above.
         interpreters: Vec<Interpreter>,
         /// Level of the virtual host's log for this module, syslog's numbers.

@@ -420,14 +420,13 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "Group that scripts and their directories must have; excludes script-user.",
         |group, text, _| put(&mut group.script_group, user_group(text).map(Some)),
     ),
-    Choice::<DaemonGroup>::new(
+    Choice::new(
         "server-metrics",
         "On|Off",
         "Off",
         "Whether `mod_wsgi.server_metrics()` may be called.",
         |group, text, _| put(&mut group.server_metrics, flag(text)),
-    )
-    .without_effect("a daemon process does not see httpd's scoreboard"),
+    ),
     Choice::new("newrelic-config-file", "file", "none", "Removed in mod_wsgi 6.0.", |_, _, _| {
         Ok(())
     })

@@ -163,7 +163,7 @@ draw_struct! {
         processes_cap, startup_timeout, deadlock_timeout, request_timeout, interrupt_timeout,
         graceful_timeout, eviction_timeout, shutdown_timeout, socket_timeout, send_buffer_size,
         receive_buffer_size, switch_interval, restrict_stdin, restrict_stdout, restrict_signal,
-        interpreters, log_level, preload
+        server_metrics, interpreters, log_level, preload
     }
     control::Commit { generation }
     control::GenerationEnded { generation }
