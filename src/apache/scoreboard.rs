@@ -67,6 +67,7 @@ fn worker(server: i32, thread: i32) -> Worker {
     };
     let letter = LETTERS.get(usize::from(score.status)).copied().unwrap_or(b'?');
     Worker {
+        number: unsigned(score.thread_num),
         generation: unsigned(score.generation),
         status: char::from(letter),
         accesses: score.access_count,

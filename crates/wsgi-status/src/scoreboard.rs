@@ -37,6 +37,8 @@ pub struct Child {
 /// A place for a thread. Times are in microseconds.
 #[derive(Clone, Debug)]
 pub struct Worker {
+    /// httpd's number of the thread, counted over all children.
+    pub number: u32,
     /// The configuration that it was started with.
     pub generation: u32,
     /// mod_status' letter.
@@ -72,16 +74,14 @@ impl Scoreboard {
             json.seconds("current_time", self.taken);
             json.number("running_time", self.taken.saturating_sub(self.restarted) / 1_000_000);
             json.member("processes", |out| {
-                array(out, &numbered(&self.children), |json, (number, child)| {
+                let children: Vec<_> = self.children.iter().enumerate().collect();
+                array(out, &children, |json, (number, child)| {
                     json.number("process_num", number);
                     json.number("pid", child.pid);
                     json.number("generation", child.generation);
                     json.flag("quiescing", child.quiescing);
                     json.member("workers", |out| {
-                        array(out, &numbered(&child.workers), |json, (number, worker)| {
-                            json.number("thread_num", number);
-                            worker.write(json);
-                        });
+                        array(out, &child.workers, |json, worker| worker.write(json));
                     });
                 });
             });
@@ -92,6 +92,7 @@ impl Scoreboard {
 
 impl Worker {
     fn write(&self, json: &mut crate::json::Members<'_>) {
+        json.number("thread_num", self.number);
         json.number("generation", self.generation);
         json.text("status", self.status.encode_utf8(&mut [0; 4]));
         json.number("access_count", self.accesses);
@@ -105,10 +106,6 @@ impl Worker {
     }
 }
 
-fn numbered<T>(items: &[T]) -> Vec<(usize, &T)> {
-    items.iter().enumerate().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +113,7 @@ mod tests {
     #[test]
     fn names_and_units_are_those_of_mod_wsgi() {
         let worker = Worker {
+            number: 64,
             generation: 2,
             status: 'W',
             accesses: 3,
@@ -141,7 +139,7 @@ mod tests {
             r#"{"server_limit":1,"thread_limit":1,"running_generation":2,"#.to_owned()
                 + r#""restart_time":1.000000,"current_time":4.900000,"running_time":3,"#
                 + r#""processes":[{"process_num":0,"pid":7,"generation":2,"quiescing":true,"#
-                + r#""workers":[{"thread_num":0,"generation":2,"status":"W","access_count":3,"#
+                + r#""workers":[{"thread_num":64,"generation":2,"status":"W","access_count":3,"#
                 + r#""bytes_served":400,"start_time":1.500000,"stop_time":0.000000,"#
                 + r#""last_used":2.000001,"client":"127.0.0.1","request":"GET /\"\\ HTTP/1.1","#
                 + r#""vhost":"a:80"}]}]}"#
