@@ -48,6 +48,12 @@ pub(crate) struct Limits {
     pub(crate) socket: Duration,
     /// response-buffer-size: bytes of a response that wait for a slow client.
     pub(crate) response_buffer: usize,
+    /// header-buffer-size: bytes of a header field of a response.
+    pub(crate) header: usize,
+    /// response-socket-timeout: for a client that does not read.
+    pub(crate) client: Option<Duration>,
+    /// response-flush-delay: for more of a response.
+    pub(crate) flush_delay: Duration,
 }
 
 /// What requests need of the configuration, in any thread of a child.
@@ -68,6 +74,9 @@ impl Settings {
             connect: Duration::from_secs(15),
             socket: Duration::from_secs(60),
             response_buffer: 8 * 1024 * 1024,
+            header: usize::MAX,
+            client: None,
+            flush_delay: Duration::ZERO,
         };
         self.limits.get(process_group).unwrap_or(DEFAULT)
     }
@@ -415,6 +424,12 @@ fn member(
         connect: group.connect_timeout,
         socket: group.socket_timeout.unwrap_or(timeout),
         response_buffer: usize::try_from(group.response_buffer_size).unwrap_or(usize::MAX),
+        header: match group.header_buffer_size {
+            0 => usize::MAX,
+            bytes => bytes as usize,
+        },
+        client: Some(group.response_socket_timeout).filter(|timeout| !timeout.is_zero()),
+        flush_delay: group.response_flush_delay,
     };
     Ok((Member { group: resolved, log: error_log(host) }, limits))
 }
