@@ -28,6 +28,7 @@ mod karrigell_host;
 mod lifecycle;
 mod limits;
 mod load;
+mod logs;
 mod metrics;
 mod modes;
 mod options;
