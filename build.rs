@@ -91,6 +91,7 @@ const TYPES: &[&str] = &[
 ];
 
 const VARIABLES: &[&str] = &[
+    "ap_conftree",
     "ap_server_conf",
     "ap_server_root",
     "AP_AUTH_INTERNAL_.*",

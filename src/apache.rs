@@ -24,6 +24,7 @@ mod response;
 pub(crate) mod retained;
 pub(crate) mod scoreboard;
 pub(crate) mod server;
+pub(crate) mod statements;
 pub(crate) mod table;
 
 /// What bindgen made of httpd's headers.

@@ -19,7 +19,7 @@ use crate::apache::other_child::{self, OtherChild};
 use crate::apache::pool::{Cleared, Pool};
 use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
-use crate::apache::{Status, hooks};
+use crate::apache::{Status, hooks, statements};
 use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, ServerId};
 use crate::configcheck::{self, Report, Trial, Verdict};
 use crate::interpreters;
@@ -198,6 +198,7 @@ fn configcheck(
     members: Result<Vec<(Member, Limits)>, Vec<String>>,
 ) -> Status {
     let mut report = Report::of_lines(globals);
+    report.add_htaccess(&statements::all());
     let Some(directory) = parent::directory(hooks::module_path()) else {
         return Status::INTERNAL_SERVER_ERROR;
     };
@@ -331,7 +332,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         server,
         pconf,
         supervisor: Supervisor::of(process_pool),
-        window: metrics.then(|| window(process_pool, server)).flatten(),
+        window: metrics.then(|| Window::open(process_pool, server)).flatten(),
     };
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
@@ -432,17 +433,6 @@ fn member(
         flush_delay: group.response_flush_delay,
     };
     Ok((Member { group: resolved, log: error_log(host) }, limits))
-}
-
-fn window(process_pool: Pool<'static>, server: Server<'static>) -> Option<Window> {
-    Window::open(process_pool)
-        .map_err(|error| {
-            let text = format_args!(
-                "MWR1614: server_metrics() returns None, as its sockets can't be made: {error}"
-            );
-            server.log(Level::Error, text);
-        })
-        .ok()
 }
 
 /// The error log of a server, else the base server's, else stderr.

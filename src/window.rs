@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 use wsgi_sys::{socket, thread};
 
+use crate::apache::log::{Level, Loggable};
 use crate::apache::pool::Pool;
 use crate::apache::retained::{Kept, retained};
 use crate::apache::scoreboard;
+use crate::apache::server::Server;
 
 /// How long a daemon may take to receive the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -36,11 +38,19 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The window of this httpd, made if there is none.
-    ///
-    /// # Errors
-    /// No sockets can be made.
-    pub(crate) fn open(process_pool: Pool<'static>) -> io::Result<Self> {
+    /// The window of this httpd, made if there is none. None if that fails, which is logged.
+    pub(crate) fn open(process_pool: Pool<'static>, server: Server<'static>) -> Option<Self> {
+        let made = Self::make(process_pool);
+        if let Err(error) = &made {
+            let text = format_args!(
+                "MWR1614: server_metrics() returns None, as its sockets can't be made: {error}"
+            );
+            server.log(Level::Error, text);
+        }
+        made.ok()
+    }
+
+    fn make(process_pool: Pool<'static>) -> io::Result<Self> {
         let empty = Record { children: Kept::NONE, daemons: Kept::NONE };
         let record = retained(process_pool, c"mod_wsgi scoreboard 1", empty);
         if record.get().children.get().is_none() {
