@@ -24,6 +24,10 @@ use crate::apache::server::Server;
 /// How long a daemon may take to receive the answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How often, and how far apart, an ending child looks whether the scoreboard is still read.
+const LOOKS: u32 = 100;
+const LOOK: Duration = Duration::from_millis(1);
+
 /// What outlives the configuration and the module's code.
 #[derive(Clone, Copy, Debug)]
 struct Record {
@@ -81,7 +85,14 @@ struct Closing;
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        std::mem::forget(READING.lock().unwrap_or_else(PoisonError::into_inner));
+        // A child of prefork may end inside of a signal handler, where the other thread may wait for
+        // what this one holds: so not for ever.
+        for _ in 0..LOOKS {
+            match READING.try_lock() {
+                Ok(reading) => return std::mem::forget(reading),
+                Err(_) => std::thread::sleep(LOOK),
+            }
+        }
     }
 }
 
