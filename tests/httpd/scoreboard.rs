@@ -1,6 +1,6 @@
 //! `mod_wsgi.server_metrics()`: httpd's scoreboard, as its children tell it.
 
-use crate::harness::{Config, Gate, Server, wait_for};
+use crate::harness::{Config, Gate, Process, Server, wait_for};
 use crate::ours_only;
 
 const WATCHER: &str = "
@@ -121,10 +121,18 @@ fn the_scoreboard_is_told_after_restarts_and_by_a_new_supervisor() {
         .expect_errors()
         .start();
     assert!(server.text("/").contains("\"generation\": 0"));
-    server.signal("USR1");
-    wait_for("the next generation", || {
-        server.text("/thread").contains("\"generation\": 1").then_some(())
-    });
+    let held = || {
+        let parent = Process::find(server.pid()).unwrap();
+        [parent, server.supervisor().unwrap()].map(|process| process.descriptors().len())
+    };
+    let before = held();
+    for generation in 1..4 {
+        server.signal("USR1");
+        let told = format!("\"generation\": {generation}");
+        wait_for("the next generation", || server.text("/thread").contains(&told).then_some(()));
+    }
+    // As soon as the processes of earlier generations have ended.
+    wait_for("what was held before", || (held() == before).then_some(()));
     let board = server.text("/");
     let daemon = board[board.find("\"daemon\": ").unwrap()..].to_owned();
     let log = server.log().cursor();
