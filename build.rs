@@ -24,6 +24,9 @@ const FUNCTIONS: &[&str] = &[
     "ap_get_limit_req_body",
     "ap_get_module_config",
     "ap_set_module_config",
+    "ap_copy_scoreboard_worker",
+    "ap_exists_scoreboard_image",
+    "ap_get_scoreboard_(global|process)",
     "ap_get_server_banner",
     "ap_get_server_revision",
     "ap_get_server_name",
@@ -68,6 +71,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_pool_userdata_set",
     "apr_proc_other_child_register",
     "apr_proc_other_child_unregister",
+    "apr_socket_timeout_(get|set)",
     "apr_table_(addn|get|make|setn|unset|elts|add|set)",
     "apr_time_now",
     "ap_walk_config",
@@ -87,6 +91,7 @@ const TYPES: &[&str] = &[
 ];
 
 const VARIABLES: &[&str] = &[
+    "ap_conftree",
     "ap_server_conf",
     "ap_server_root",
     "AP_AUTH_INTERNAL_.*",

@@ -1,6 +1,7 @@
-"""Starts a daemon: ``<python> <flags> <directory>/boot.py <descriptor>``.
+"""Starts a daemon: ``<python> <flags> <directory>/boot.py <descriptor> [<descriptor>]``.
 
-The descriptor is the daemon's end of its link to the supervisor. Any Python
+The first descriptor is the daemon's end of its link to the supervisor, the second, if it is
+there, where httpd is asked for its scoreboard. Any Python
 from 2.7 on can compile this file, and says so if it can't run the worker.
 """
 
@@ -46,9 +47,9 @@ def has_native():
 
 def main():
     directory = os.path.dirname(os.path.abspath(__file__))
-    if len(sys.argv) != 2 or not sys.argv[1].isdigit():
-        refuse(3041, "boot.py is started by the supervisor, with one descriptor as its argument")
-    descriptor = int(sys.argv[1])
+    if len(sys.argv) not in (2, 3) or not all(word.isdigit() for word in sys.argv[1:]):
+        refuse(3041, "boot.py is started by the supervisor, with descriptors as its arguments")
+    descriptors = [int(word) for word in sys.argv[1:]]
     # Applications may import mod_wsgi, but nothing else from here.
     sys.path[:] = [directory] + [path for path in sys.path if path != directory]
     try:
@@ -56,12 +57,15 @@ def main():
     except ImportError as error:
         refuse(3042, "the worker in %s can't be imported by %s: %s; reinstall the module"
                % (directory, sys.executable, error))
+    if len(descriptors) > 1:
+        from mod_wsgi import _scoreboard
+        _scoreboard.open_window(descriptors[1])
     sys.path.remove(directory)
     sys.argv[:] = ["mod_wsgi"]
     # Processes that the application starts by multiprocessing have nothing to
     # find in this file.
     del globals()["__file__"]
-    serve(descriptor)
+    serve(descriptors[0])
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ pub(crate) mod regex;
 pub(crate) mod request;
 mod response;
 pub(crate) mod retained;
+pub(crate) mod scoreboard;
 pub(crate) mod server;
+pub(crate) mod statements;
 pub(crate) mod table;
 
 /// What bindgen made of httpd's headers.

@@ -7,11 +7,13 @@
 //! *Runs in:* httpd's parent, when it was started to check a configuration.
 
 mod changes;
+mod htaccess;
 mod trial;
 
 use std::fmt;
 use std::io::Write;
 
+use crate::apache::statements::Statement;
 use crate::config::options::Line;
 use crate::config::{Globals, Place, QUESTIONS};
 
@@ -58,6 +60,16 @@ impl Report {
     /// What becomes of each line of the configuration.
     pub(crate) fn of_lines(globals: &Globals) -> Self {
         let mut report = Self::default();
+        report.tell(globals);
+        report
+    }
+
+    /// Adds what becomes of lines in `.htaccess` files.
+    pub(crate) fn add_htaccess(&mut self, statements: &[Statement]) {
+        htaccess::add_to(self, statements);
+    }
+
+    fn tell(&mut self, globals: &Globals) {
         for entry in &globals.entries {
             let notices = globals.notices.iter().filter(|notice| notice.place == entry.place);
             let mut said = Vec::new();
@@ -79,10 +91,9 @@ impl Report {
                 said.push((Verdict::Supported, String::new()));
             }
             for (verdict, text) in said {
-                report.say(&format!("{}: {}", entry.place, entry.directive), verdict, &text);
+                self.say(&format!("{}: {}", entry.place, entry.directive), verdict, &text);
             }
         }
-        report
     }
 
     /// Adds a line about `subject`.
@@ -134,7 +145,7 @@ pub(crate) fn scripts(globals: &Globals, group: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in &globals.entries {
         let (words, asked) = match entry.directive {
-            "WSGIScriptAlias" | "WSGIHandlerScript" => (2, false),
+            "WSGIScriptAlias" | "WSGIScriptAliasMatch" | "WSGIHandlerScript" => (2, false),
             "WSGIImportScript" => (1, false),
             "WSGIAccessScript"
             | "WSGIAuthUserScript"

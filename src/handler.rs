@@ -81,7 +81,7 @@ fn serve(
     }
     let mut response = Response::new(request, &target);
     let mut patience = Patience::new(&target);
-    let slot = loop {
+    let mut slot = loop {
         let slot = match reserve::reserve(child, request, &target, &mut patience) {
             Ok(slot) => slot,
             Err(refused) => return refused.answer(request),
@@ -96,6 +96,11 @@ fn serve(
             }
         }
     };
+    if target.ignores_activity() {
+        slot.ignore_activity();
+    }
+    let _patience =
+        target.limits.client.and_then(|timeout| request.wait_for_client_at_most(timeout));
     let notes = Notes::new(request, &target);
     notes.reserved(&child.table, &slot, &patience);
     match Receiver::new(&slot, request, &target, buffer).run(&mut upload, &mut response) {

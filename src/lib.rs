@@ -37,6 +37,8 @@ mod scratch;
 mod site;
 #[deny(unsafe_code)]
 mod status;
+#[deny(unsafe_code)]
+mod window;
 
 use std::sync::OnceLock;
 
@@ -91,8 +93,16 @@ impl Hooks for Module {
         site::post_config(pconf, server)
     }
 
-    fn child_init(server: Server<'static>) {
+    fn child_init(pool: Pool<'static>, server: Server<'static>) {
         let Some(site) = site::of(server) else { return };
+        if let Some(window) = site.window()
+            && let Err(error) = window::attend(window, pool)
+        {
+            server.log(
+                Level::Error,
+                format_args!("MWR1615: this child can't tell httpd's scoreboard: {error}"),
+            );
+        }
         match Child::init(site) {
             Ok(child) => drop(CHILD.set((&site.settings, child))),
             Err(error) => server.log(

@@ -105,7 +105,8 @@ impl Supervisor {
     }
 
     /// Has the supervisor run a configuration. Starts one if none runs, and another
-    /// if the one that runs does not answer or is of another version.
+    /// if the one that runs does not answer or is of another version. `window` is where daemons
+    /// ask for the scoreboard.
     ///
     /// # Errors
     /// It could not be started, or does not take the configuration.
@@ -114,12 +115,13 @@ impl Supervisor {
         directory: &Path,
         log: BorrowedFd<'_>,
         begin: &Begin,
+        window: Option<BorrowedFd<'_>>,
         members: &[Member],
     ) -> Result<(), String> {
         self.upgrade(directory);
         let mut outcome = Err(String::new());
         if self.is_alive() {
-            outcome = self.try_configure(begin, members);
+            outcome = self.try_configure(begin, window, members);
         }
         // One that dies while it is configured is followed by another at once. When
         // that has failed a few times it is tried now and then: see `is_due`.
@@ -130,7 +132,9 @@ impl Supervisor {
                 break;
             }
             self.discard();
-            outcome = self.start(directory, log).and_then(|()| self.try_configure(begin, members));
+            outcome = self
+                .start(directory, log)
+                .and_then(|()| self.try_configure(begin, window, members));
         }
         if outcome.is_err() {
             // httpd would not know whose child it was.
@@ -228,7 +232,12 @@ impl Supervisor {
         Ok(())
     }
 
-    fn try_configure(self, begin: &Begin, members: &[Member]) -> Result<(), String> {
+    fn try_configure(
+        self,
+        begin: &Begin,
+        window: Option<BorrowedFd<'_>>,
+        members: &[Member],
+    ) -> Result<(), String> {
         let control = self.record.get().control.get().ok_or("MWR1601: no supervisor")?;
         let send = |message: &ToSupervisor, descriptors: &[i32]| {
             let datagram = message
@@ -238,7 +247,8 @@ impl Supervisor {
                 .map(drop)
                 .map_err(|error| format!("MWR1603: the supervisor can't be reached: {error}"))
         };
-        send(&ToSupervisor::Begin(begin.clone()), &[])?;
+        let window: Vec<i32> = window.iter().map(AsRawFd::as_raw_fd).collect();
+        send(&ToSupervisor::Begin(begin.clone()), &window)?;
         for member in members {
             send(&ToSupervisor::Group(member.group.clone()), &[member.log.as_raw_fd()])?;
         }

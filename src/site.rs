@@ -4,6 +4,8 @@
 //! *Runs in:* httpd's parent (made in post_config, once a pass) and its children
 //! (read only).
 
+mod check;
+
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -21,9 +23,10 @@ use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
 use crate::apache::{Status, hooks};
 use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, ServerId};
-use crate::configcheck::{self, Report, Trial, Verdict};
-use crate::interpreters;
 use crate::parent::{self, Member, Supervisor};
+use crate::window::Window;
+
+pub(crate) use check::check_config;
 
 /// Key of the settings of the whole server while directives are read.
 const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
@@ -47,6 +50,12 @@ pub(crate) struct Limits {
     pub(crate) socket: Duration,
     /// response-buffer-size: bytes of a response that wait for a slow client.
     pub(crate) response_buffer: usize,
+    /// header-buffer-size: bytes of a header field of a response.
+    pub(crate) header: usize,
+    /// response-socket-timeout: for a client that does not read.
+    pub(crate) client: Option<Duration>,
+    /// response-flush-delay: for more of a response.
+    pub(crate) flush_delay: Duration,
 }
 
 /// What requests need of the configuration, in any thread of a child.
@@ -67,6 +76,9 @@ impl Settings {
             connect: Duration::from_secs(15),
             socket: Duration::from_secs(60),
             response_buffer: 8 * 1024 * 1024,
+            header: usize::MAX,
+            client: None,
+            flush_delay: Duration::ZERO,
         };
         self.limits.get(process_group).unwrap_or(DEFAULT)
     }
@@ -82,6 +94,8 @@ pub(crate) struct Site {
     server: Server<'static>,
     pconf: Pool<'static>,
     supervisor: Supervisor,
+    /// If any group may ask for httpd's scoreboard.
+    window: Option<Window>,
 }
 
 /// The settings of the whole server while directives are read.
@@ -103,6 +117,11 @@ impl Site {
         self.begin.generation
     }
 
+    /// Where a child is asked for the scoreboard, if that is allowed to anybody.
+    pub(crate) fn window(&self) -> Option<BorrowedFd<'static>> {
+        self.window?.children()
+    }
+
     /// Tries again, now and then, to have a supervisor that could not be started or
     /// configured.
     pub(crate) fn look_after(&self) {
@@ -118,7 +137,8 @@ impl Site {
     /// Has the supervisor run this site, and watches it.
     fn run(&self) -> Result<(), String> {
         let log = error_log(self.server);
-        self.supervisor.configure(&self.directory, log, &self.begin, &self.members)?;
+        let window = self.window.and_then(Window::daemons);
+        self.supervisor.configure(&self.directory, log, &self.begin, window, &self.members)?;
         other_child::register(self.pconf, self.supervisor.pid(), self);
         Ok(())
     }
@@ -152,95 +172,6 @@ impl Cleared for Site {
     }
 }
 
-/// Checks what only the whole configuration shows.
-pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
-    // Whatever became of interpreters and users since it was started.
-    if mpm::is_called_to_stop() {
-        return Status::OK;
-    }
-    let mut globals = globals(pconf).borrow_mut();
-    let result =
-        globals.finish(&|id| server_name(server, id)).and_then(|()| members(&globals, server));
-    if mpm::is_defined(configcheck::DEFINE) {
-        return configcheck(&globals, server, result);
-    }
-    let result =
-        result.and_then(
-            |members| {
-                if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) }
-            },
-        );
-    report(server, result)
-}
-
-/// Reports on the configuration instead of running it.
-fn configcheck(
-    globals: &Globals,
-    server: Server<'static>,
-    members: Result<Vec<(Member, Limits)>, Vec<String>>,
-) -> Status {
-    let mut report = Report::of_lines(globals);
-    let Some(directory) = parent::directory(hooks::module_path()) else {
-        return Status::INTERNAL_SERVER_ERROR;
-    };
-    let mut trials = Vec::new();
-    match members {
-        Ok(members) => trials.extend(members.into_iter().map(|(member, _)| member.group)),
-        Err(errors) => {
-            errors.iter().for_each(|text| report.say("configuration", Verdict::Error, text));
-        }
-    }
-    // Nobody wants these if no script is theirs.
-    for name in ["", QUESTIONS] {
-        if globals.group(name).is_none() && !configcheck::scripts(globals, name).is_empty() {
-            match member(globals, &implicit_group(&mpm::mpm()), server) {
-                Ok((Member { mut group, .. }, _)) => {
-                    name.clone_into(&mut group.name);
-                    trials.push(group);
-                }
-                Err(error) => report.say("implicit process group", Verdict::Error, &error),
-            }
-        }
-    }
-    for group in trials {
-        let scripts = configcheck::scripts(globals, &group.name);
-        report.add(&Trial::new(&group, &scripts, &directory));
-    }
-    if report.print() { Status::INTERNAL_SERVER_ERROR } else { Status::OK }
-}
-
-/// At httpd's start, and for `httpd -t`. A restart must not end an httpd that serves
-/// because of one group: there the log tells it ([`tell_interpreters`]).
-fn check_interpreters(members: &[(Member, Limits)]) -> Result<(), Vec<String>> {
-    let answers = interpreters::ask(members.iter().map(|(member, _)| &member.group));
-    let problems = members.iter().zip(answers).filter_map(|((member, _), answer)| {
-        let problem = answer?.err()?;
-        Some(problem.of(subject(member)).to_string())
-    });
-    let problems: Vec<_> = problems.collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-/// Logs what each group's interpreter is.
-fn tell_interpreters(members: &[(Member, Limits)], server: Server<'static>) {
-    let answers = interpreters::ask(members.iter().map(|(member, _)| &member.group));
-    for ((member, _), answer) in members.iter().zip(answers) {
-        let subject = subject(member);
-        match answer {
-            Some(Ok(python)) => server.log(Level::Info, format_args!("{subject}: {python}")),
-            Some(Err(problem)) => server.log(Level::Error, problem.of(subject)),
-            None => server.log(
-                Level::Info,
-                format_args!("{subject}: its interpreter did not answer the question who it is"),
-            ),
-        }
-    }
-}
-
-fn subject(member: &Member) -> String {
-    format!("WSGIDaemonProcess '{}' at {}", member.group.name, member.group.origin)
-}
-
 /// Makes a site of what the directives left, and runs it unless this pass only
 /// checks the configuration.
 pub(crate) fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
@@ -270,7 +201,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         .ok_or_else(|| missing("the directory of mod_wsgi.so"))?;
     let mpm = mpm::mpm();
     let mut members = members(&globals, server)?;
-    tell_interpreters(&members, server);
+    check::tell_interpreters(&members, server);
     if !globals.restrict_embedded {
         members.extend(implicit_member(&globals, server, &mpm));
     }
@@ -278,9 +209,11 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         members.extend(implicit_member(&globals, server, &mpm).map(|(mut member, limits)| {
             QUESTIONS.clone_into(&mut member.group.name);
             member.group.preload.clear();
+            member.group.server_metrics = false;
             (member, limits)
         }));
     }
+    let metrics = members.iter().any(|(member, _)| member.group.server_metrics);
     for notice in &globals.notices {
         server.log(Level::Info, format_args!("{}: {}", notice.place, notice.text));
     }
@@ -311,6 +244,7 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         server,
         pconf,
         supervisor: Supervisor::of(process_pool),
+        window: metrics.then(|| Window::open(process_pool, server)).flatten(),
     };
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
@@ -403,6 +337,12 @@ fn member(
         connect: group.connect_timeout,
         socket: group.socket_timeout.unwrap_or(timeout),
         response_buffer: usize::try_from(group.response_buffer_size).unwrap_or(usize::MAX),
+        header: match group.header_buffer_size {
+            0 => usize::MAX,
+            bytes => bytes as usize,
+        },
+        client: Some(group.response_socket_timeout).filter(|timeout| !timeout.is_zero()),
+        flush_delay: group.response_flush_delay,
     };
     Ok((Member { group: resolved, log: error_log(host) }, limits))
 }

@@ -120,8 +120,11 @@ def process_metrics():
 
 
 def server_metrics():
-    """None: httpd's scoreboard is not visible from a daemon process. The page of
-    the handler ``wsgi-status`` and mod_status show it."""
+    """What each thread of each child of httpd does, as a dict; None unless
+    ``server-metrics`` (WSGIServerMetrics for the empty process group) is On, or if no
+    child of httpd answers."""
+    from mod_wsgi import _scoreboard
+    return _scoreboard.read()
 
 
 def _log_handler():

@@ -7,7 +7,11 @@ from __future__ import print_function
 
 import locale
 import os
+import re
 import sys
+
+# Files that fit a target with captures, of which there may be very many.
+MOST_SCRIPTS = 100
 
 
 def say(text):
@@ -63,9 +67,9 @@ def check_locale(name):
 
 
 def check_script(path):
-    """A target may be a folder of scripts, or have captures in it."""
+    """A target may be a folder of scripts, or have captures of WSGIScriptAliasMatch in it."""
     if "$" in path:
-        return
+        return check_pattern(path)
     try:
         if os.path.isdir(path):
             os.listdir(path)
@@ -82,6 +86,25 @@ def check_script(path):
         complain("error", "script %s does not compile: %s", path, error)
     else:
         say("script %s" % path)
+
+
+def check_pattern(path):
+    """What is certain of a target with captures: the folder that they are in, or the script in
+    front of them; and the files that would fit."""
+    before, _, rest = path.partition("$")
+    known = os.path.dirname(before)
+    if "/" in rest or not os.path.isdir(known):
+        check_script(known)
+        return
+    check_folder(known, "folder of scripts")
+    pattern = re.sub(r"\\\$[0-9]", ".*", re.escape(os.path.basename(path))) + "$"
+    names = sorted(os.listdir(known)) if os.access(known, os.R_OK) else []
+    fitting = [os.path.join(known, name) for name in names if re.match(pattern, name)]
+    scripts = [name for name in fitting if os.path.isfile(name)]
+    if not scripts:
+        complain("warning", "nothing in %s fits %s", known, path)
+    for name in scripts[:MOST_SCRIPTS]:
+        check_script(name)
 
 
 def main(arguments):

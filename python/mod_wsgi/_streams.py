@@ -20,10 +20,18 @@ def request_errors(stream):
 
 
 class Restricted(object):
-    """Stands in for a stream that the application must not use."""
+    """Stands in for a stream that the application must not use, but may ask about."""
+
+    closed, encoding, errors = False, "utf-8", "backslashreplace"
 
     def __init__(self, name, directive):
-        self.__dict__.update(_name=name, _directive=directive)
+        self.__dict__.update(name="<%s>" % name[4:], _name=name, _directive=directive)
+
+    def isatty(self):
+        return False
+
+    def flush(self):
+        """Nothing waits."""
 
     def __getattr__(self, attribute):
         raise IOError("%s access restricted by mod_wsgi; %s Off permits it"

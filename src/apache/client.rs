@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_short};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use super::request::Request;
@@ -79,6 +80,25 @@ impl Request<'_> {
         (ready && asked[0].revents != 0, ready && asked[1].revents != 0)
     }
 
+    /// How long a write to the client may stall while the returned value lives. None under
+    /// HTTP/2, whose requests have no socket of their own.
+    pub(crate) fn wait_for_client_at_most(self, timeout: Duration) -> Option<ClientPatience> {
+        if !self.connection_field(|c| c.master).is_null() {
+            return None;
+        }
+        // APR hands it to poll(2), as an int of milliseconds.
+        let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        let microseconds = i64::from(milliseconds) * 1_000;
+        // SAFETY: the connection and its socket outlive the request.
+        unsafe {
+            let socket = NonNull::new(sys::ap_get_conn_socket(self.connection()))?;
+            let mut before = 0;
+            (sys::apr_socket_timeout_get(socket.as_ptr(), &raw mut before) == 0
+                && sys::apr_socket_timeout_set(socket.as_ptr(), microseconds) == 0)
+                .then_some(ClientPatience { socket, before })
+        }
+    }
+
     /// The client's socket; none under HTTP/2, whose requests have none of their own.
     fn client_descriptor(self) -> Option<RawFd> {
         if !self.connection_field(|c| c.master).is_null() {
@@ -92,5 +112,20 @@ impl Request<'_> {
             (!socket.is_null() && sys::apr_os_sock_get(&raw mut descriptor, socket) == 0)
                 .then_some(descriptor)
         }
+    }
+}
+
+/// A limit for writes to a client, which ends with this value.
+#[derive(Debug)]
+pub(crate) struct ClientPatience {
+    socket: NonNull<sys::apr_socket_t>,
+    before: sys::apr_interval_time_t,
+}
+
+impl Drop for ClientPatience {
+    fn drop(&mut self) {
+        // SAFETY: dropped on the request's thread before the handler returns, so before the
+        // connection ends.
+        unsafe { sys::apr_socket_timeout_set(self.socket.as_ptr(), self.before) };
     }
 }

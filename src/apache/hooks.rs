@@ -22,7 +22,8 @@ pub(crate) trait Hooks {
     /// but OK stops httpd; why was logged.
     fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status;
     /// A child has been forked. *Runs in:* the child, before its threads start.
-    fn child_init(server: Server<'static>);
+    /// `pool` is cleared when the child ends.
+    fn child_init(pool: Pool<'static>, server: Server<'static>);
     /// The last child of a generation has ended. *Runs in:* the parent.
     fn end_generation(server: Server<'static>, generation: i32);
     /// Comes every ten seconds or so. *Runs in:* the parent.
@@ -159,13 +160,14 @@ unsafe fn with_configuration(
 
 // SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 unsafe extern "C" fn child_init<H: Hooks>(
-    _pchild: *mut sys::apr_pool_t,
+    pchild: *mut sys::apr_pool_t,
     server: *mut sys::server_rec,
 ) {
     guard(|| {
-        if let Some(server) = NonNull::new(server) {
-            // SAFETY: a child keeps its configuration until it exits.
-            H::child_init(unsafe { Server::new(server) });
+        if let (Some(pool), Some(server)) = (NonNull::new(pchild), NonNull::new(server)) {
+            // SAFETY: a child keeps its configuration and its pool until it exits.
+            let (pool, server) = unsafe { (Pool::new(pool), Server::new(server)) };
+            H::child_init(pool, server);
         }
     });
 }

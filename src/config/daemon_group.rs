@@ -117,12 +117,12 @@ pub struct DaemonGroup {
     pub send_buffer_size: u32,
     /// `SO_RCVBUF` of the channels, in bytes.
     pub receive_buffer_size: u32,
-    /// Longest response header field, in bytes; 0 for the default of 32768.
+    /// Longest response header field, in bytes; 0 for the most that there is.
     pub header_buffer_size: u32,
     /// What is read ahead of a slow client, in bytes.
     pub response_buffer_size: u64,
-    /// Time that a write to the client may stall; none for `socket_timeout`.
-    pub response_socket_timeout: Option<Duration>,
+    /// Time that a write to the client may stall; zero for Apache's Timeout.
+    pub response_socket_timeout: Duration,
     /// Wait for more output before a flush.
     pub response_flush_delay: Duration,
     /// User id that scripts must belong to.
@@ -191,8 +191,8 @@ impl DaemonGroup {
             receive_buffer_size: 0,
             header_buffer_size: 0,
             response_buffer_size: 8 * 1024 * 1024,
-            response_socket_timeout: None,
-            response_flush_delay: Duration::from_millis(5),
+            response_socket_timeout: Duration::ZERO,
+            response_flush_delay: Duration::ZERO,
             script_user: None,
             script_group: None,
             server_metrics: false,

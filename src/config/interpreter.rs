@@ -20,6 +20,11 @@ impl Selector {
             && is(&self.application_group, application_group)
     }
 
+    /// Whether it selects any interpreter of a process group.
+    pub(super) fn may_select(&self, process_group: &str) -> bool {
+        self.process_group.as_deref().is_none_or(|wanted| wanted == process_group)
+    }
+
     /// How many conditions it makes: more win over fewer.
     fn specificity(&self) -> u8 {
         u8::from(self.process_group.is_some()) + u8::from(self.application_group.is_some())

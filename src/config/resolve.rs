@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wsgi_proto::control::{Group, Identity, Preload};
+use wsgi_proto::control::{self, Group, Identity, Preload};
 use wsgi_sys::user::{self, Blocked, User};
 
 use super::daemon_group::DaemonGroup;
@@ -59,12 +59,11 @@ impl Globals {
             interpreter.check(group, identity.as_ref()).map_err(described)?;
         }
 
-        // One record serves all application groups, so sections that select one
-        // of these are left out here.
         let preload = self.preload(&group.name);
         let settings = InterpreterSettings::select(&self.interpreters, &group.name, None);
         let mut python_path = settings.python_path;
         python_path.extend(group.python_path.iter().cloned());
+        let switch_interval = group.switch_interval.or(settings.switch_interval).unwrap_or(0.0);
         Ok(Group {
             name: group.name.clone(),
             origin: group.place.to_string(),
@@ -116,13 +115,41 @@ impl Globals {
             socket_timeout: seconds(group.socket_timeout.unwrap_or(defaults.timeout)),
             send_buffer_size: group.send_buffer_size,
             receive_buffer_size: group.receive_buffer_size,
-            switch_interval: group.switch_interval.or(settings.switch_interval).unwrap_or(0.0),
+            switch_interval,
             restrict_stdin: settings.restrict_stdin,
             restrict_stdout: settings.restrict_stdout,
             restrict_signal: settings.restrict_signal,
+            server_metrics: if implicit { self.server_metrics } else { group.server_metrics },
+            interpreters: self.own_interpreters(group),
             log_level: defaults.log_level,
             preload,
         })
+    }
+
+    /// Settings of the application groups that sections select in this process group.
+    fn own_interpreters(&self, group: &DaemonGroup) -> Vec<control::Interpreter> {
+        let mut named: Vec<&str> = self
+            .interpreters
+            .iter()
+            .filter(|section| section.selector.may_select(&group.name))
+            .filter_map(|section| section.selector.application_group.as_deref())
+            .collect();
+        named.sort_unstable();
+        named.dedup();
+        let own = |name: &str| {
+            let settings = InterpreterSettings::select(&self.interpreters, &group.name, Some(name));
+            let mut python_path = settings.python_path;
+            python_path.extend(group.python_path.iter().cloned());
+            control::Interpreter {
+                application_group: name.to_owned(),
+                python_path,
+                switch_interval: group.switch_interval.or(settings.switch_interval).unwrap_or(0.0),
+                restrict_stdin: settings.restrict_stdin,
+                restrict_stdout: settings.restrict_stdout,
+                restrict_signal: settings.restrict_signal,
+            }
+        };
+        named.into_iter().map(own).collect()
     }
 
     fn preload(&self, process_group: &str) -> Vec<Preload> {

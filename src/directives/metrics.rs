@@ -21,8 +21,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             scope.globals.server_metrics = flag(line.word(0))?;
             Ok(())
         },
-    )
-    .without_effect("a daemon process does not see httpd's scoreboard"),
+    ),
     Directive::new(
         c"WSGITelemetryService",
         Context::Global,

@@ -191,16 +191,11 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "none",
         "Section in which WSGIPythonPath, WSGISwitchInterval, WSGIFreeThreading and \
          WSGIRestrictStdin, -Stdout and -Signal are for the selected groups. The section with more \
-         selectors wins, the later one of equals. Sections that select an application group are \
-         not applied yet.",
+         selectors wins, the later one of equals; WSGIPythonPath adds up. WSGIFreeThreading is for \
+         process groups alone.",
         |scope, line| {
             let mut selector = Selector::default();
             scope.options(mapping::SELECTOR, &mut selector, line)?;
-            if selector.application_group.is_some() {
-                scope.note(
-                    "has no effect with application-group=: settings are those of a process group",
-                );
-            }
             scope.globals.enter_interpreter_options(selector)
         },
     )

@@ -84,13 +84,12 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         Context::FileInfo,
         Arguments::words(1, 1, "On|Off"),
         "Off",
-        "On for requests that do not count as activity for inactivity-timeout.",
+        "On for requests that do not count as activity for inactivity-timeout and idle-timeout.",
         |scope, line| {
             scope.directory.ignore_activity = Some(flag(line.word(0))?);
             Ok(())
         },
-    )
-    .without_effect("every request counts as activity"),
+    ),
     Directive::new(
         c"WSGITrustedProxyHeaders",
         Context::FileInfo,

@@ -42,6 +42,10 @@ pub(super) struct Receiver<'x> {
     slot: &'x Slot<'x>,
     request: Request<'x>,
     socket_timeout: Duration,
+    /// response-flush-delay.
+    flush_delay: Duration,
+    /// Body was passed on without a flush, which is due when nothing follows.
+    unflushed: bool,
     buffer: &'x mut Vec<u8>,
     /// Received and not yet consumed: `start..end` of the buffer.
     start: usize,
@@ -76,6 +80,8 @@ impl<'x> Receiver<'x> {
             slot,
             request,
             socket_timeout: target.limits.socket,
+            flush_delay: target.limits.flush_delay,
+            unflushed: false,
             buffer,
             start: 0,
             end: 0,
@@ -196,6 +202,12 @@ impl<'x> Receiver<'x> {
                 }
             }
             let channel = self.slot.channel().socket();
+            if self.unflushed && !socket::wait_for(channel, Some(self.flush_delay))? {
+                self.unflushed = false;
+                if !response.body(std::iter::empty(), Then::Flush) {
+                    self.cancel()?;
+                }
+            }
             // Before its first record the worker has to wake up.
             if !self.has_begun && !socket::wait_for(channel, Some(TICK))? {
                 self.tick()?;
@@ -330,7 +342,8 @@ impl<'x> Receiver<'x> {
                 }
             }
         }
-        let then = if more { Then::Hold } else { Then::Flush };
+        self.unflushed |= !more && !self.flush_delay.is_zero() && !pieces.is_empty();
+        let then = if more || self.unflushed { Then::Hold } else { Then::Flush };
         self.pass(&mut pieces, response, then)?;
         Ok(Progress::More)
     }

@@ -76,6 +76,7 @@ pub(super) struct Slot<'c> {
     lease: u32,
     reservation: Reservation,
     channel: Arc<Channel>,
+    ignored: bool,
     released: bool,
 }
 
@@ -87,6 +88,12 @@ impl Slot<'_> {
 
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// The request does not count as activity of its process.
+    pub(super) fn ignore_activity(&mut self) {
+        self.ignored = true;
+        self.child.table.ignore_activity(self.reservation, true);
     }
 
     /// The exchange has come to its END, so many microseconds after the application was
@@ -101,6 +108,9 @@ impl Slot<'_> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         if !self.released {
+            if self.ignored {
+                self.child.table.ignore_activity(self.reservation, false);
+            }
             self.child.give_up(self.reservation);
         }
     }
@@ -152,7 +162,15 @@ pub(super) fn reserve<'c>(
         );
         match child.channel(reservation, link_deadline) {
             Ok(channel) => {
-                return Ok(Slot { child, pool, lease, reservation, channel, released: false });
+                return Ok(Slot {
+                    child,
+                    pool,
+                    lease,
+                    reservation,
+                    channel,
+                    ignored: false,
+                    released: false,
+                });
             }
             Err(LinkError::Unexpected | LinkError::Refused(_)) => {
                 // The process ended between reservation and fetch.

@@ -100,6 +100,9 @@ impl<'r> Response<'r> {
             .then(|| pool.string(&[status.to_string().as_bytes(), b" ", head.reason].concat()));
         let mut location = None;
         while let Some((name, value)) = head.header()? {
+            if name.len() + value.len() > self.target.limits.header {
+                return Err(Problem::LongField(name.escape_ascii().to_string()));
+            }
             self.field(name, value)?;
             if name.eq_ignore_ascii_case(b"Location") {
                 location = Some(value);

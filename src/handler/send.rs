@@ -32,6 +32,8 @@ pub(super) enum Problem {
     Io(io::Error),
     /// The worker sent what it must not send.
     Malformed(String),
+    /// A header field of the response is longer than header-buffer-size.
+    LongField(String),
     /// The client left, and the worker did not finish soon after.
     ClientGone,
 }
@@ -42,6 +44,7 @@ impl Problem {
         match self {
             Self::TooLarge => 431,
             Self::Unsent | Self::Died | Self::Io(_) | Self::Malformed(_) => 502,
+            Self::LongField(_) => 500,
             Self::Timeout => 504,
             Self::ClientGone => super::reserve::CLIENT_GONE,
         }
@@ -64,6 +67,10 @@ impl fmt::Display for Problem {
             Self::Timeout => f.write_str("the application was silent for socket-timeout"),
             Self::Io(error) => write!(f, "the daemon process can't be reached: {error}"),
             Self::Malformed(what) => write!(f, "the daemon process sent nonsense: {what}"),
+            Self::LongField(name) => write!(
+                f,
+                "its header field {name} is longer than the option header-buffer-size allows"
+            ),
             Self::ClientGone => f.write_str("the client left before the response was complete"),
         }
     }

@@ -208,6 +208,11 @@ impl<'a> Target<'a> {
         self.directory.and_then(DirectoryConfig::slow_requests)
     }
 
+    /// WSGIIgnoreActivity.
+    pub(super) fn ignores_activity(&self) -> bool {
+        self.directory.is_some_and(DirectoryConfig::ignore_activity)
+    }
+
     /// WSGILogNotes.
     pub(super) fn log_notes(&self) -> LogNotes {
         self.directory.map_or(LogNotes::Off, DirectoryConfig::log_notes)

@@ -106,3 +106,68 @@ fn what_httpd_refuses_can_not_be_checked() {
     let check = check(Config::new().line("WSGIDaemonProcess app colour=green"));
     assert_eq!(check.status, 2, "{}", check.output);
 }
+
+#[test]
+fn scripts_of_a_match_are_those_that_fit_its_target() {
+    ours_only!("a command of this module");
+    let check = check(
+        Config::new()
+            .daemon("app", "")
+            .line("WSGIProcessGroup app")
+            .line("WSGIScriptAliasMatch ^/of/([a-z]+) {apps}/of-$1.wsgi")
+            .line("WSGIScriptAliasMatch ^/main/(.*) {apps}/main.wsgi/$1")
+            .line("WSGIScriptAliasMatch ^/plain {apps}/plain.wsgi")
+            .line("WSGIScriptAliasMatch ^/none/(.*) {apps}/none-$1.wsgi")
+            .file("of-one.wsgi", "application = None\n")
+            .file("of-two.wsgi", "application = (\n")
+            .file("main.wsgi", "application = None\n")
+            .file("plain.wsgi", "application = )\n"),
+    );
+    assert_eq!(check.status, 1, "{}", check.output);
+    for said in [
+        "script {apps}/of-one.wsgi",
+        "error: script {apps}/of-two.wsgi does not compile",
+        "script {apps}/main.wsgi",
+        "error: script {apps}/plain.wsgi does not compile",
+        "warning: nothing in {apps} fits {apps}/none-$1.wsgi",
+    ] {
+        let apps = check.root.join("apps").display().to_string();
+        let line = check.line(&said.replace("{apps}", &apps));
+        assert!(line.starts_with("process group 'app': "), "{line}");
+    }
+}
+
+#[test]
+fn htaccess_files_are_read_where_they_may_act() {
+    ours_only!("a command of this module");
+    let htdocs = |folder: &str| format!("../htdocs/{folder}/.htaccess");
+    let check = check(
+        Config::new()
+            .file(
+                &htdocs("files"),
+                "<Files x>\nWSGIPassAuthorization \\\nOn\n</Files>\nWSGIProcessGroup app\n\
+                 WSGIAccessScript /x\nWSGIScriptReloading Maybe\nRequire all granted\n",
+            )
+            .file(&htdocs("files/deeper"), "WSGIScriptReloading On\n")
+            .file(&htdocs("closed"), "WSGIProcessGroup app\n")
+            .file(&htdocs("list"), "WSGIAccessScript /x\nWSGIMapHEADToGET On\n")
+            .line("<Directory {root}/htdocs/files>\nAllowOverride FileInfo\n</Directory>")
+            .line(
+                "<Directory {root}/htdocs/list>\nAllowOverrideList WSGIAccessScript\n</Directory>",
+            ),
+    );
+    assert_eq!(check.status, 1, "{}", check.output);
+    for (place, said) in [
+        ("files/.htaccess:2: WSGIPassAuthorization", "supported"),
+        ("files/.htaccess:5: WSGIProcessGroup", "error: can't stand in such a file"),
+        ("files/.htaccess:6: WSGIAccessScript", "error: needs 'AllowOverride AuthConfig' here"),
+        ("files/.htaccess:7: WSGIScriptReloading", "error: MWR1008"),
+        ("deeper/.htaccess:1: WSGIScriptReloading", "different: a changed script"),
+        ("list/.htaccess:1: WSGIAccessScript", "different: the script runs in"),
+        ("list/.htaccess:2: WSGIMapHEADToGET", "error: needs 'AllowOverride FileInfo' here"),
+    ] {
+        let line = check.line(place);
+        assert!(line.contains(&format!(": {said}")), "{line}");
+    }
+    assert!(!check.output.contains("closed/.htaccess"), "{}", check.output);
+}

@@ -1,8 +1,8 @@
 //! Time, memory and idleness: what ends a process, what its clients see, and what the log
 //! tells of it.
 
-use std::fs;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::harness::{Config, Process, Request, Server, program, wait_for};
 use crate::ours_only;
@@ -117,6 +117,30 @@ fn an_inactive_process_ends_and_the_next_request_starts_another() {
     let before = pid(&server);
     wait_for("its end", || Process::find(before).is_none().then_some(()));
     assert_ne!(pid(&server), before);
+}
+
+#[test]
+fn requests_that_are_to_be_ignored_do_not_keep_a_process() {
+    let server = Config::serving("process.wsgi", "threads=2 inactivity-timeout=2")
+        .file(
+            "process.wsgi",
+            "
+import os
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+",
+        )
+        .line("<Location /health>\nWSGIIgnoreActivity On\n</Location>")
+        .start();
+    let first = server.text("/");
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(4_500) {
+        assert_eq!(server.text("/"), first);
+        assert_eq!(server.text("/health"), first);
+        thread::sleep(Duration::from_millis(50));
+    }
+    wait_for("another process", || (server.text("/health") != first).then_some(()));
 }
 
 #[test]

@@ -152,3 +152,90 @@ fn an_application_group_does_not_depend_on_case_if_files_do_not() {
     let text = server.text("/Mixed");
     assert!(text.contains("|/mixed'"), "{text}");
 }
+
+#[test]
+fn a_client_that_does_not_read_is_given_up_after_the_response_socket_timeout() {
+    let options = "threads=1 response-buffer-size=65536 response-socket-timeout=1";
+    let server = Config::serving("program.wsgi", options).expect_errors().start();
+    let gate = Gate::open();
+    let endless = "
+import gate
+def run(environ, start_response):
+    start_response('200 OK', [])
+    def body():
+        while True:
+            yield b'x' * 65536
+    door = gate.Gate(environ)
+    return Body(body(), lambda: door.wait('closed'))
+";
+    let begin = Instant::now();
+    let mut client = server.connect();
+    client.send(&Request::get(&format!("{}&{}", program(endless), gate.query()))).unwrap();
+    // Well before Timeout, which is 30 seconds.
+    let visitor = gate.visitor();
+    assert_eq!(visitor.name, "closed");
+    assert!(begin.elapsed() >= Duration::from_millis(900), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    visitor.release();
+    assert!(client.head().is_ok_and(|head| client.body(&head).is_err()));
+
+    // The next request on a connection has httpd's own patience again.
+    let mut patient = server.connect();
+    patient.send(&Request::get(&program(PID))).unwrap();
+    let head = patient.head().unwrap();
+    patient.body(&head).unwrap();
+    let held = held(&gate);
+    patient.send(&Request::get(&held)).unwrap();
+    gate.visitor().release();
+    assert_eq!(patient.head().unwrap().status, 200);
+}
+
+#[test]
+fn a_header_field_may_be_as_long_as_the_header_buffer() {
+    let server = Config::serving("program.wsgi", "header-buffer-size=8192").expect_errors().start();
+    let field = |length: usize| {
+        let source = "
+def run(environ, start_response):
+    start_response('200 OK', [('X-Long', 'x' * LENGTH)])
+    return [b'sent']
+";
+        program(&source.replace("LENGTH", &length.to_string()))
+    };
+    assert_eq!(server.get(&field(8_000)).header("X-Long").map(str::len), Some(8_000));
+    let log = server.log().cursor();
+    assert_eq!(server.get(&field(9_000)).status(), 500);
+    log.wait_for("[wsgi:error]");
+    assert_eq!(server.get(&field(8_000)).status(), 200);
+
+    ours_only!("mod_wsgi refuses more than 32768 bytes if nothing is said");
+    let server = Config::serving("program.wsgi", "").start();
+    assert_eq!(server.get(&field(100_000)).header("X-Long").map(str::len), Some(100_000));
+}
+
+#[test]
+fn output_waits_for_more_as_long_as_the_flush_delay() {
+    let server = Config::serving("program.wsgi", "threads=1 response-flush-delay=1000").start();
+    let gate = Gate::open();
+    let pieces = "
+import gate
+def run(environ, start_response):
+    start_response('200 OK', [])
+    yield b'first'
+    yield b'second'
+    gate.wait(environ)
+    yield b'third'
+";
+    let mut connection = server.connect();
+    connection.send(&Request::get(&format!("{}&{}", program(pieces), gate.query()))).unwrap();
+    let visitor = gate.visitor();
+    let begin = Instant::now();
+    let head = connection.head().unwrap();
+    assert!(begin.elapsed() >= Duration::from_millis(800), "{:?}", begin.elapsed());
+    let mut received = Vec::new();
+    while received.len() < "firstsecond".len() {
+        received.extend(connection.chunk().unwrap().unwrap());
+    }
+    assert_eq!(received, b"firstsecond");
+    visitor.release();
+    assert_eq!(connection.body(&head).unwrap(), b"third");
+}

@@ -323,3 +323,24 @@ def check_password(environ, user, password):
     }
     server.log().wait_for("ValueError: not this one: ********");
 }
+
+#[test]
+fn every_python_is_told_the_scoreboard() {
+    ours_only!("mod_wsgi is linked with one Python");
+    let pythons = pythons();
+    if pythons.is_empty() {
+        skip!("no Python of pyenv's");
+    }
+    let script = "
+import mod_wsgi
+def application(environ, start_response):
+    board = mod_wsgi.server_metrics()
+    pids = [child['pid'] for child in board['processes']]
+    start_response('200 OK', [])
+    return [str(int(environ['mod_wsgi.server_pid']) in pids).encode('ascii')]
+";
+    let server = serve(&pythons, "server-metrics=On", script);
+    for python in &pythons {
+        assert_eq!(server.text(&format!("/{}", python.name)), "True", "{}", python.name);
+    }
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::access::{certificate, free_port};
 use super::venv::Venv;
-use crate::harness::{Config, Request, Server, settings};
+use crate::harness::{Config, Mpm, Request, Server, settings};
 use crate::skip;
 
 const HANDLER: &str = "
@@ -242,14 +242,18 @@ def application(environ, start_response):
         .line(&format!("Define SITE {{apps}}\nDefine PORT {{port}}\nDefine TLS_PORT {tls}"))
         .line(&fs::read_to_string(conf).unwrap())
         .expect_log("[ssl:warn]")
-        // Debian's prefork has HTTP/2 too, and says that it is a bad idea.
+        // Under prefork there is no HTTP/2, and httpd says so.
         .expect_log("AH10034")
         .start();
     let pid = |text: &str| text.lines().nth(8).unwrap().to_owned();
     let request = Request::get("/path").header("Host", "www.example.org");
     let plain = server.request(&request).expect(200).text();
     assert!(plain.contains("wsgi.url_scheme=http\nHTTPS=None\nSSL_PROTOCOL=None"), "{plain}");
-    for (version, protocol) in [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2.0")] {
+    let newer = match settings().mpm {
+        Mpm::Prefork => "HTTP/1.1",
+        Mpm::Event | Mpm::Worker => "HTTP/2.0",
+    };
+    for (version, protocol) in [("--http1.1", "HTTP/1.1"), ("--http2", newer)] {
         let text = over_tls(tls, &[version]);
         for line in ["wsgi.url_scheme=https", "HTTPS=None", "SSL_TLS_SNI=www.example.org"] {
             assert!(text.lines().any(|own| own == line), "{line}: {text}");

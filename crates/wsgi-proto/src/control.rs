@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use crate::record::{fields, records};
 
 fields! {
-    /// A new configuration follows.
+    /// A new configuration follows. Comes with one descriptor if any group may ask for httpd's
+    /// scoreboard: where its processes do.
     pub struct Begin {
         /// [`VERSION`](crate::VERSION) of the parent's module.
         version: u32,
@@ -46,6 +47,23 @@ fields! {
         application_group: String,
         /// Absolute path of the script.
         script: PathBuf,
+    }
+
+    /// Settings of one application group's interpreters, where they differ from those of the
+    /// process group.
+    pub struct Interpreter {
+        /// Name of the application group; empty for `%{GLOBAL}`.
+        application_group: String,
+        /// Directories for `site.addsitedir`, all of them.
+        python_path: Vec<PathBuf>,
+        /// Argument of `sys.setswitchinterval`; 0 for Python's default.
+        switch_interval: f64,
+        /// WSGIRestrictStdin.
+        restrict_stdin: bool,
+        /// WSGIRestrictStdout.
+        restrict_stdout: bool,
+        /// WSGIRestrictSignal.
+        restrict_signal: bool,
     }
 
     /// A user and its groups, resolved in the parent.
@@ -162,6 +180,10 @@ fields! {
         restrict_stdout: bool,
         /// WSGIRestrictSignal.
         restrict_signal: bool,
+        /// Whether `mod_wsgi.server_metrics()` may ask for httpd's scoreboard.
+        server_metrics: bool,
+        /// Application groups with settings of their own in place of the ones above.
+        interpreters: Vec<Interpreter>,
         /// Level of the virtual host's log for this module, syslog's numbers.
         log_level: u8,
         /// Scripts to load ahead of requests; the first one's application group

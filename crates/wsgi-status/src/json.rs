@@ -126,13 +126,13 @@ fn incident(json: &mut Members<'_>, incident: &Incident) {
 }
 
 /// The members of an object that is being written.
-struct Members<'o> {
+pub(crate) struct Members<'o> {
     out: &'o mut String,
     any: bool,
 }
 
 impl Members<'_> {
-    fn member(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+    pub(crate) fn member(&mut self, name: &str, write: impl FnOnce(&mut String)) {
         if std::mem::replace(&mut self.any, true) {
             self.out.push(',');
         }
@@ -141,21 +141,21 @@ impl Members<'_> {
         write(self.out);
     }
 
-    fn text(&mut self, name: &str, text: &str) {
+    pub(crate) fn text(&mut self, name: &str, text: &str) {
         self.member(name, |out| string(out, text));
     }
 
-    fn number(&mut self, name: &str, number: impl std::fmt::Display) {
+    pub(crate) fn number(&mut self, name: &str, number: impl std::fmt::Display) {
         self.member(name, |out| {
             let _ = write!(out, "{number}");
         });
     }
 
-    fn flag(&mut self, name: &str, flag: bool) {
+    pub(crate) fn flag(&mut self, name: &str, flag: bool) {
         self.number(name, flag);
     }
 
-    fn seconds(&mut self, name: &str, microseconds: u64) {
+    pub(crate) fn seconds(&mut self, name: &str, microseconds: u64) {
         self.member(name, |out| seconds(out, microseconds));
     }
 
@@ -172,13 +172,13 @@ impl Members<'_> {
     }
 }
 
-fn object(out: &mut String, write: impl FnOnce(&mut Members<'_>)) {
+pub(crate) fn object(out: &mut String, write: impl FnOnce(&mut Members<'_>)) {
     out.push('{');
     write(&mut Members { out, any: false });
     out.push('}');
 }
 
-fn array<T>(out: &mut String, items: &[T], write: impl Fn(&mut Members<'_>, &T)) {
+pub(crate) fn array<T>(out: &mut String, items: &[T], write: impl Fn(&mut Members<'_>, &T)) {
     out.push('[');
     for (place, item) in items.iter().enumerate() {
         if place > 0 {

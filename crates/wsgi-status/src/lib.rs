@@ -11,6 +11,7 @@ mod gather;
 mod html;
 mod json;
 mod openmetrics;
+pub mod scoreboard;
 mod snapshot;
 mod summary;
 mod telemetry;

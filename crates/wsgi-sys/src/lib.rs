@@ -9,4 +9,5 @@ pub mod process;
 pub mod readiness;
 pub mod socket;
 pub mod table;
+pub mod thread;
 pub mod user;

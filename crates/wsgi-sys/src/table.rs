@@ -30,6 +30,7 @@
 //! Nothing read here is trusted: indices are checked, loops are bounded.
 
 mod accounts;
+mod activity;
 mod chronicle;
 mod futex;
 mod layout;
@@ -53,6 +54,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 pub use accounts::{Account, Tally};
+pub use activity::Activity;
 pub use chronicle::{Incident, IncidentKind, MAX_INCIDENTS, Office};
 use layout::Shared;
 pub use profiles::{Profile, Seat};

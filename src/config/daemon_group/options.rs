@@ -365,16 +365,17 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
             put(&mut group.receive_buffer_size, reading.bytes(text, 512, i64::from(i32::MAX)))
         },
     ),
-    Choice::<DaemonGroup>::new(
+    Choice::new(
         "header-buffer-size",
         "bytes",
-        "32768",
-        "Longest response header field that is accepted, 0 or at least 8192.",
+        "0",
+        "Longest response header field that is accepted, name and value together, 0 or at least \
+         8192; a response with a longer one becomes a 500. If it is 0, the value of a field has 1 \
+         MiB at most.",
         |group, text, reading| {
             put(&mut group.header_buffer_size, reading.bytes(text, 8192, i64::from(i32::MAX)))
         },
-    )
-    .without_effect("a header field may have 1 MiB"),
+    ),
     Choice::new(
         "response-buffer-size",
         "bytes",
@@ -385,27 +386,24 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
             put(&mut group.response_buffer_size, reading.bytes(text, 65536, i64::MAX))
         },
     ),
-    Choice::<DaemonGroup>::new(
+    Choice::new(
         "response-socket-timeout",
         "seconds",
-        "socket-timeout",
-        "Time that a write to the client may stall.",
-        |group, text, reading| {
-            put(&mut group.response_socket_timeout, reading.seconds(text).map(Some))
-        },
-    )
-    .without_effect("httpd's Timeout holds for writes to the client"),
-    Choice::<DaemonGroup>::new(
+        "Apache's Timeout",
+        "Time that a write to the client may stall before its connection is given up; not for \
+         HTTP/2.",
+        |group, text, reading| put(&mut group.response_socket_timeout, reading.seconds(text)),
+    ),
+    Choice::new(
         "response-flush-delay",
         "milliseconds",
-        "5",
+        "0",
         "Wait for more output before what is there is sent to the client; 0 sends at once.",
         |group, text, reading| {
             let delay = reading.number(text, 0..=i64::from(u32::MAX)).map(Duration::from_millis);
             put(&mut group.response_flush_delay, delay)
         },
-    )
-    .without_effect("each piece of a streamed response is sent at once"),
+    ),
     Choice::new(
         "script-user",
         "name|#uid",
@@ -420,14 +418,13 @@ pub static OPTIONS: &[Choice<DaemonGroup>] = &[
         "Group that scripts and their directories must have; excludes script-user.",
         |group, text, _| put(&mut group.script_group, user_group(text).map(Some)),
     ),
-    Choice::<DaemonGroup>::new(
+    Choice::new(
         "server-metrics",
         "On|Off",
         "Off",
         "Whether `mod_wsgi.server_metrics()` may be called.",
         |group, text, _| put(&mut group.server_metrics, flag(text)),
-    )
-    .without_effect("a daemon process does not see httpd's scoreboard"),
+    ),
     Choice::new("newrelic-config-file", "file", "none", "Removed in mod_wsgi 6.0.", |_, _, _| {
         Ok(())
     })

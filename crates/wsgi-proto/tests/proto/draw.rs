@@ -149,6 +149,10 @@ draw_struct! {
         worker_directory, child_uid, slow_requests, telemetry, telemetry_interval, admin_socket
     }
     control::Preload { application_group, script }
+    control::Interpreter {
+        application_group, python_path, switch_interval, restrict_stdin, restrict_stdout,
+        restrict_signal
+    }
     control::Identity { name, uid, gid, groups, home }
     control::Group {
         name, origin, identity, processes, processes_max, multiprocess, threads, umask, chroot,
@@ -159,7 +163,7 @@ draw_struct! {
         processes_cap, startup_timeout, deadlock_timeout, request_timeout, interrupt_timeout,
         graceful_timeout, eviction_timeout, shutdown_timeout, socket_timeout, send_buffer_size,
         receive_buffer_size, switch_interval, restrict_stdin, restrict_stdout, restrict_signal,
-        log_level, preload
+        server_metrics, interpreters, log_level, preload
     }
     control::Commit { generation }
     control::GenerationEnded { generation }

@@ -44,14 +44,17 @@ impl Loop {
         let (here, there) = self.link_pair().map_err(|error| {
             format!("its control socket could not be made: {error}; see ulimit -n")
         })?;
+        let window = self.setting.window.as_ref().filter(|_| group.server_metrics);
         let mut launch = self.order(group);
+        launch.arguments.extend(window.map(|_| "4".into()));
         let polite = polite && nix::unistd::geteuid().is_root();
         if polite {
             launch.priority = Some((group.cpu_priority + POLITE).min(19));
         }
         let log = self.logs.descriptor(&group.name);
         let stdin = io::stdin();
-        let descriptors = [stdin.as_fd(), log, log, there.as_fd()];
+        let mut descriptors = vec![stdin.as_fd(), log, log, there.as_fd()];
+        descriptors.extend(window.map(AsFd::as_fd));
         let process = process::launch(&launch, &descriptors)
             .map_err(|error| format!("{error}; {}", advice(&error, group, &launch)))?;
         let worker = Worker {

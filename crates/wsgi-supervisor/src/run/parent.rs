@@ -1,7 +1,7 @@
 //! What httpd's parent says.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use wsgi_proto::VERSION;
@@ -23,6 +23,8 @@ pub(super) struct Setting {
     pub(super) worker_directory: PathBuf,
     /// uid of httpd's children; none before the first configuration.
     pub(super) child_uid: Option<u32>,
+    /// Where processes ask httpd's children for the scoreboard, if any may.
+    pub(super) window: Option<OwnedFd>,
     /// Which configuration it is.
     pub(super) generation: u32,
     /// What one that is not complete yet asks for.
@@ -38,6 +40,7 @@ struct Staged {
     worker_directory: PathBuf,
     child_uid: u32,
     admin_socket: PathBuf,
+    window: Option<OwnedFd>,
     groups: Vec<String>,
 }
 
@@ -73,7 +76,7 @@ impl Loop {
         }
     }
 
-    fn controlled(&mut self, record: ToSupervisor, descriptors: Vec<std::os::fd::OwnedFd>) {
+    fn controlled(&mut self, record: ToSupervisor, descriptors: Vec<OwnedFd>) {
         let event = match record {
             ToSupervisor::Begin(begin) => {
                 self.logs.begin();
@@ -82,6 +85,7 @@ impl Loop {
                     worker_directory: begin.worker_directory.clone(),
                     child_uid: begin.child_uid,
                     admin_socket: begin.admin_socket.clone(),
+                    window: descriptors.into_iter().next(),
                     groups: Vec::new(),
                 });
                 Event::Begin(begin)
@@ -99,6 +103,7 @@ impl Loop {
                 if let Some(staged) = self.setting.staged.take() {
                     self.setting.worker_directory = staged.worker_directory;
                     self.setting.child_uid = Some(staged.child_uid);
+                    self.setting.window = staged.window;
                     self.setting.groups = staged.groups;
                     self.logs.commit();
                     self.open_desk(&staged.admin_socket);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use wsgi_proto::daemon::{ToDaemon, ToSupervisor};
 use wsgi_sys::process::{self, Exit};
 use wsgi_sys::socket;
-use wsgi_sys::table::SlotState;
+use wsgi_sys::table::{Activity, SlotState};
 
 use super::link::Link;
 use super::{Loop, TURN, memory};
@@ -179,7 +179,12 @@ impl Loop {
         let busy = |slot| self.table.slot(slot).state == SlotState::Busy;
         let slots = worker.slots.clone().map(|slot| (self.table.served(slot), busy(slot)));
         let resident = if with_memory { memory::resident(worker.pid).unwrap_or(0) } else { 0 };
-        Sight { slots: slots.collect(), resident }
+        let counted = worker.slots.clone().map(|slot| self.table.activity(slot));
+        let counted = counted.fold(Activity::default(), |sum, slot| Activity {
+            served: sum.served.saturating_add(slot.served),
+            busy: sum.busy || slot.busy,
+        });
+        Sight { slots: slots.collect(), counted, resident }
     }
 
     pub(super) fn served(&self, id: DaemonId) -> u64 {

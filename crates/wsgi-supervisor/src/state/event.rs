@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use wsgi_proto::admin::ToSupervisor;
 use wsgi_proto::control::{Begin, Commit, Group};
 use wsgi_sys::process::Exit;
-use wsgi_sys::table::PoolShape;
+use wsgi_sys::table::{Activity, PoolShape};
 
 /// Milliseconds of a monotonic clock; only differences mean something.
 pub(crate) type Millis = u64;
@@ -53,6 +53,8 @@ pub(crate) struct OldProcess {
 pub(crate) struct Sight {
     /// Of each slot: requests served, and whether it is reserved.
     pub(crate) slots: Vec<(u64, bool)>,
+    /// What counts of it for how long it has been idle.
+    pub(crate) counted: Activity,
     /// Resident memory in bytes; 0 if not asked for.
     pub(crate) resident: u64,
 }

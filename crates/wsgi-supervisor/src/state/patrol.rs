@@ -147,9 +147,8 @@ impl Supervisor {
             return;
         }
         daemon.look_at = interval.map(|interval| now + interval);
-        let served: u64 = sight.slots.iter().map(|(served, _)| served).sum();
-        if served != daemon.active.0 || sight.slots.iter().any(|(_, busy)| *busy) {
-            daemon.active = (served, now);
+        if sight.counted.served != daemon.active.0 || sight.counted.busy {
+            daemon.active = (sight.counted.served, now);
         }
         let idle = now.saturating_sub(daemon.active.1);
         if let Some(limit) = request_limit(&group) {

@@ -1,5 +1,6 @@
 //! Channels that broke, and slots that are taken away.
 
+use wsgi_proto::control::{Group, Interpreter};
 use wsgi_proto::daemon::{Start, ToDaemon};
 
 use super::daemon::{Phase, SlotPhase};
@@ -15,6 +16,7 @@ impl Supervisor {
         let Some(daemon) = self.daemons.get(&id) else { return };
         let Some(pool) = self.pools.get(&daemon.pool) else { return };
         let (Some(group), Some(begin)) = (&pool.settings, &self.begin) else { return };
+        let own = interpreter(group, &pool.application);
         let start = Start {
             process_group: pool.group.clone(),
             application_group: pool.application.clone(),
@@ -24,14 +26,14 @@ impl Supervisor {
             run_once: pool.threads == 1 && group.maximum_requests == 1,
             preload: pool.scripts(),
             home: group.home.clone(),
-            python_path: group.python_path.clone(),
+            python_path: own.python_path,
             display_name: group.display_name.clone(),
             locale: group.locale.clone(),
             stack_size: group.stack_size,
-            switch_interval: group.switch_interval,
-            restrict_stdin: group.restrict_stdin,
-            restrict_stdout: group.restrict_stdout,
-            restrict_signal: group.restrict_signal,
+            switch_interval: own.switch_interval,
+            restrict_stdin: own.restrict_stdin,
+            restrict_stdout: own.restrict_stdout,
+            restrict_signal: own.restrict_signal,
             log_level: group.log_level,
             version: begin.module_version.clone(),
             apache_version: begin.apache_version.clone(),
@@ -180,4 +182,17 @@ impl Supervisor {
         daemon.retry_at = (!slots.is_empty()).then_some(again);
         self.actions.extend(slots.into_iter().map(|slot| Action::RetireSlot { slot }));
     }
+}
+
+/// Settings of an application group's interpreters.
+fn interpreter(group: &Group, application: &str) -> Interpreter {
+    let own = group.interpreters.iter().find(|own| own.application_group == application);
+    own.cloned().unwrap_or_else(|| Interpreter {
+        application_group: application.to_owned(),
+        python_path: group.python_path.clone(),
+        switch_interval: group.switch_interval,
+        restrict_stdin: group.restrict_stdin,
+        restrict_stdout: group.restrict_stdout,
+        restrict_signal: group.restrict_signal,
+    })
 }

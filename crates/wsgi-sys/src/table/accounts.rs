@@ -91,6 +91,8 @@ impl Table {
     pub(super) fn settle_served(&self, pool: u32, slots: std::ops::Range<u32>) {
         let slots = slots.start as usize..slots.end as usize;
         let shared = self.shared();
+        let ignored = shared.ignored.get(slots.clone()).unwrap_or_default();
+        ignored.iter().for_each(|ignored| ignored.store(0, Relaxed));
         let served = shared.served.get(slots.clone()).unwrap_or_default();
         let spent = shared.spent.get(slots).unwrap_or_default();
         let Some(account) = self.account_of(pool) else {

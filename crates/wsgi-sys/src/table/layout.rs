@@ -16,7 +16,7 @@ use super::{
 };
 
 /// "wsgislot"; the last byte changes with the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x04");
+const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x05");
 
 /// The whole table.
 #[repr(C, align(64))]
@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) served: [AtomicU64; MAX_SLOTS as usize],
     /// Microseconds in applications, likewise.
     pub(super) spent: [AtomicU64; MAX_SLOTS as usize],
+    /// See `activity.rs`.
+    pub(super) ignored: [AtomicU64; MAX_SLOTS as usize],
     notes: [NoteRecord; MAX_SLOTS as usize],
     rings: [[EntryCell; MAX_TICKETS as usize]; MAX_POOLS as usize],
     pub(super) chronicle: Chronicle,

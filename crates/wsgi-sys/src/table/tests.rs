@@ -435,3 +435,29 @@ fn a_process_at_its_limit_takes_no_more_until_it_is_raised() {
     let again = reserved(table.reserve(pool, lease));
     assert_eq!(again.slot, 101);
 }
+
+#[test]
+fn requests_that_are_ignored_are_no_activity_and_leave_others_alone() {
+    let table = table();
+    let pool = ready_pool(&table, 1, 1);
+    let activity = |served, busy| Activity { served, busy };
+    for number in 0..4 {
+        let slot = reserved(table.reserve(pool, 1));
+        assert_eq!(table.activity(100), activity(number, true));
+        table.release(pool, slot, 1);
+        assert_eq!(table.activity(100), activity(number + 1, false));
+
+        let slot = reserved(table.reserve(pool, 1));
+        table.ignore_activity(slot, true);
+        assert_eq!(table.activity(100), activity(number + 1, false));
+        table.release(pool, slot, 1);
+        assert_eq!(table.activity(100), activity(number + 1, false));
+    }
+    // One that the slot did not serve: the next one counts again.
+    let slot = reserved(table.reserve(pool, 1));
+    table.ignore_activity(slot, true);
+    table.ignore_activity(slot, false);
+    table.give_back(pool, slot, 1);
+    let _next = reserved(table.reserve(pool, 1));
+    assert_eq!(table.activity(100), activity(4, true));
+}

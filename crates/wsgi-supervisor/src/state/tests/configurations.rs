@@ -1,5 +1,5 @@
 use wsgi_proto::control::Committed;
-use wsgi_sys::table::PoolShape;
+use wsgi_sys::table::{Activity, PoolShape};
 
 use super::super::{OldPool, OldProcess};
 use super::*;
@@ -199,7 +199,7 @@ fn whatever_happens_in_whatever_order_the_books_stay_right() {
             14 => _ = stage.feed(Event::Served { daemon, requests: random(120) }),
             15 => {
                 let slots = vec![(random(3), small == 0), (1, true), (0, false)];
-                let sight = Sight { slots, resident: random(200) };
+                let sight = Sight { slots, counted: Activity::default(), resident: random(200) };
                 stage.feed(Event::Seen { daemon, sight });
             }
             _ => {

@@ -1,3 +1,5 @@
+use wsgi_sys::table::Activity;
+
 use super::*;
 
 /// A pool of one process with these settings, ready.
@@ -22,7 +24,8 @@ fn look(stage: &mut Stage, daemon: DaemonId, served: u64, busy: bool, seconds: u
         for action in &step {
             if let Action::Look { daemon: which, .. } = *action {
                 let first = if which == daemon { (served, busy) } else { (3, false) };
-                let sight = Sight { slots: vec![first, (7, false)], resident: 50 };
+                let counted = Activity { served: first.0 + 7, busy: first.1 };
+                let sight = Sight { slots: vec![first, (7, false)], counted, resident: 50 };
                 actions.extend(stage.feed(Event::Seen { daemon: which, sight }));
             }
         }
