@@ -81,6 +81,7 @@ pub(crate) struct Site {
     members: Vec<Member>,
     server: Server<'static>,
     pconf: Pool<'static>,
+    former: Former,
     supervisor: Supervisor,
 }
 
@@ -140,6 +141,16 @@ impl OtherChild for Site {
     }
 }
 
+/// A supervisor of another release, which the children of an old generation needed.
+#[derive(Debug)]
+struct Former(Supervisor);
+
+impl OtherChild for Former {
+    fn ended(&self) {
+        self.0.forget_former();
+    }
+}
+
 /// The configuration is thrown away: with httpd itself, or for the next one.
 impl Cleared for Site {
     fn cleared(&self) {
@@ -148,6 +159,8 @@ impl Cleared for Site {
             // 0 means that daemons may take for ever, which a stopping httpd does not.
             let patience = longest.filter(|seconds| *seconds > 0).unwrap_or(5);
             self.supervisor.stop(Duration::from_secs(patience.into()));
+        } else {
+            self.supervisor.cleared();
         }
     }
 }
@@ -310,12 +323,17 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         members: members.into_iter().map(|(member, _)| member).collect(),
         server,
         pconf,
+        former: Former(Supervisor::of(process_pool)),
         supervisor: Supervisor::of(process_pool),
     };
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
     pconf.on_clear(site);
-    match site.run() {
+    let outcome = site.run();
+    if site.supervisor.former() > 0 {
+        other_child::register(pconf, site.supervisor.former(), &site.former);
+    }
+    match outcome {
         // Only a start must not seem to have succeeded. Later httpd has other things to
         // serve, and the supervisor is tried again.
         Err(error) if site.generation() > 0 => {
