@@ -210,9 +210,20 @@ impl Server {
     /// Stops httpd as a service manager does and checks that nothing is left of it.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
+        self.settle();
         let processes = self.processes();
         self.signal("TERM");
         self.wait_for_end(&processes);
+    }
+
+    /// Waits, but not for long, until httpd's children are done with the connections that the
+    /// test has closed: the event MPM may crash when it is told to stop in the middle of that
+    /// (its main thread closes sockets of connections that a thread is just freeing).
+    fn settle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < deadline && !self.children().iter().all(Process::is_at_rest) {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits for the end of httpd and of `processes`, kills what is left and fails the test then.
