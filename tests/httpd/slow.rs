@@ -53,7 +53,7 @@ fn a_slow_request_is_reported_once_while_it_runs_with_its_stack() {
     connection.send(&Request::get(&program(SLEEPING).replacen('/', "/slow%0Apath", 1))).unwrap();
     let line = log.wait_for("MWR2040");
     assert!(line.contains("GET ") && line.contains("/slow?path (client 127.0.0.1)"), "{line}");
-    assert!(line.contains("worker thread 1") && line.contains("it is at"), "{line}");
+    assert!(line.contains("channel 1 of") && line.contains("it is at"), "{line}");
     log.wait_for("\"<program>\", line 4, in run");
     // Others go on meanwhile, and it is said once.
     for _ in 0..5 {
