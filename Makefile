@@ -34,7 +34,7 @@ WORKER_PYTHONS = $(MOD_WSGI_PYTHON) $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin
     $(MOD_WSGI_PYTHON)
 # What an MPM can change.
 MPM_TESTS := conformance::site_ environ faults groups karrigell lifecycle load queue restarts \
-    scoreboard sites streaming
+    scoreboard sites streaming supervisor
 
 ##@ Use
 

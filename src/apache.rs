@@ -10,6 +10,7 @@ pub(crate) mod brigade;
 mod client;
 pub(crate) mod commands;
 pub(crate) mod configuration;
+mod endpoints;
 pub(crate) mod guard;
 pub(crate) mod hooks;
 pub(crate) mod log;

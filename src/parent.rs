@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use wsgi_proto::VERSION;
-use wsgi_proto::control::{Begin, Commit, GenerationEnded, Group, Stop, ToParent, ToSupervisor};
+use wsgi_proto::control::{
+    Begin, Cleared, Commit, GenerationEnded, Group, Stop, ToParent, ToSupervisor,
+};
 use wsgi_sys::process::{self, Launch};
 use wsgi_sys::socket;
 use wsgi_sys::table::Table;
@@ -43,6 +45,9 @@ struct Record {
     /// [`VERSION`] of the module that started it.
     version: u32,
     pidfd: Kept,
+    /// One of another release, which serves children of an old generation.
+    former: i32,
+    former_pidfd: Kept,
     control: Kept,
     /// Both ends of the mailbox, so that a successor serves children that live.
     mailbox_child: Kept,
@@ -83,6 +88,8 @@ impl Supervisor {
             pid: 0,
             version: 0,
             pidfd: Kept::NONE,
+            former: 0,
+            former_pidfd: Kept::NONE,
             control: Kept::NONE,
             mailbox_child: Kept::NONE,
             mailbox_supervisor: Kept::NONE,
@@ -91,11 +98,17 @@ impl Supervisor {
             failures: 0,
             looks: 0,
         };
-        Self { record: retained(process_pool, c"mod_wsgi supervisor 2", empty) }
+        Self { record: retained(process_pool, c"mod_wsgi supervisor 3", empty) }
     }
 
     pub(crate) fn pid(self) -> i32 {
         self.record.get().pid
+    }
+
+    /// Pid of a supervisor of another release that still serves children of an old generation;
+    /// 0 if there is none.
+    pub(crate) fn former(self) -> i32 {
+        self.record.get().former
     }
 
     /// What a child inherits: the mailbox and the slot table.
@@ -162,27 +175,42 @@ impl Supervisor {
         record.looks == 0
     }
 
-    /// Ends a supervisor that was started from other files than those on the disk. Its
-    /// successor adopts the daemons, unless they are of another release.
+    /// Parts with a supervisor that was started from other files than those on the disk. Its
+    /// successor adopts the daemons, unless they are of another release: then it goes on for the
+    /// children that know it.
     fn upgrade(self, directory: &Path) {
-        let mut record = self.record.get();
+        let record = self.record.get();
         let fits = record.table.get().is_none_or(|table| Table::map(table).is_ok());
-        if record.pid > 0 && !(fits && record.version == VERSION) {
-            self.stop(Duration::ZERO);
-            record = self.record.get();
+        if !fits || record.pid > 0 && record.version != VERSION {
+            self.leave();
         }
-        if !fits {
-            // Children of the old release find nobody at their mailbox any more.
-            record.table.close();
-            record.mailbox_child.close();
-            record.mailbox_supervisor.close();
-            self.record.set(record);
-        }
+        let record = self.record.get();
         let file = |path: &Path| path.metadata().map(|data| (data.dev(), data.ino())).ok();
         let runs = file(Path::new(&format!("/proc/{}/exe", record.pid)));
         if self.is_alive() && runs != file(&program(directory)) {
             self.discard();
         }
+    }
+
+    /// Hangs up. The supervisor notices, and ends when the children that it serves have. They have
+    /// its mailbox and its table; those of this module are made anew.
+    fn leave(self) {
+        let mut record = self.record.get();
+        if let Some(control) = record.control.get() {
+            let _ = socket::hang_up(control);
+            // Its end is closed when the path of wsgictl's socket is free.
+            let _ = socket::wait_readable(&[control], Some(ANSWER));
+        }
+        record.control.close();
+        record.table.close();
+        record.mailbox_child.close();
+        record.mailbox_supervisor.close();
+        if record.pid > 0 {
+            record.former_pidfd.close();
+            (record.former, record.former_pidfd) = (record.pid, record.pidfd);
+            (record.pid, record.pidfd) = (0, Kept::NONE);
+        }
+        self.record.set(record);
     }
 
     /// Whether it runs. Reaps it if it has ended.
@@ -289,6 +317,13 @@ impl Supervisor {
         self.tell(&ToSupervisor::GenerationEnded(GenerationEnded { generation }));
     }
 
+    /// Tells that the configuration is thrown away.
+    pub(crate) fn cleared(self) {
+        if self.record.get().owner == std::process::id() {
+            self.tell(&ToSupervisor::Cleared(Cleared {}));
+        }
+    }
+
     fn tell(self, message: &ToSupervisor) {
         if let (Some(control), Ok(datagram)) = (self.record.get().control.get(), message.encode()) {
             // A supervisor that is gone has nothing to be told.
@@ -301,20 +336,26 @@ impl Supervisor {
     /// started it. `patience` is the daemons' longest shutdown-timeout.
     pub(crate) fn stop(self, patience: Duration) {
         let record = self.record.get();
-        if record.pid <= 0 || record.owner != std::process::id() {
+        if record.owner != std::process::id() {
             return;
         }
+        if let Some(former) = record.former_pidfd.get() {
+            // Nobody knows which records it understands.
+            let _ = process::signal(former, libc::SIGTERM);
+        }
         self.tell(&ToSupervisor::Stop(Stop {}));
-        if let Some(pidfd) = record.pidfd.get() {
+        for (pid, pidfd) in [(record.pid, record.pidfd), (record.former, record.former_pidfd)] {
+            let Some(pidfd) = pidfd.get() else { continue };
             let wait = patience + STOP_MARGIN;
             let ended = socket::wait_readable(&[pidfd], Some(wait)).unwrap_or_default();
             if !ended.first().copied().unwrap_or(false) {
                 let _ = process::signal(pidfd, libc::SIGKILL);
                 let _ = socket::wait_readable(&[pidfd], Some(STOP_MARGIN));
             }
+            let _ = process::reap(pid);
         }
-        let _ = process::reap(record.pid);
         self.forget();
+        self.forget_former();
     }
 
     /// Kills the supervisor, whose daemons go on: its successor adopts them.
@@ -338,6 +379,14 @@ impl Supervisor {
         record.configured = false;
         record.pidfd.close();
         record.control.close();
+        self.record.set(record);
+    }
+
+    /// The same for [`Self::former`].
+    pub(crate) fn forget_former(self) {
+        let mut record = self.record.get();
+        record.former = 0;
+        record.former_pidfd.close();
         self.record.set(record);
     }
 }

@@ -5,6 +5,7 @@
 //! (read only).
 
 mod check;
+mod members;
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -22,11 +23,12 @@ use crate::apache::pool::{Cleared, Pool};
 use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
 use crate::apache::{Status, hooks};
-use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, ServerId};
+use crate::config::{Globals, QUESTIONS, ServerId};
 use crate::parent::{self, Member, Supervisor};
 use crate::window::Window;
 
 pub(crate) use check::check_config;
+use members::{implicit_member, members};
 
 /// Key of the settings of the whole server while directives are read.
 const GLOBALS: &std::ffi::CStr = c"mod_wsgi globals";
@@ -93,6 +95,7 @@ pub(crate) struct Site {
     members: Vec<Member>,
     server: Server<'static>,
     pconf: Pool<'static>,
+    former: Former,
     supervisor: Supervisor,
     /// If any group may ask for httpd's scoreboard.
     window: Option<Window>,
@@ -160,6 +163,16 @@ impl OtherChild for Site {
     }
 }
 
+/// A supervisor of another release, which the children of an old generation needed.
+#[derive(Debug)]
+struct Former(Supervisor);
+
+impl OtherChild for Former {
+    fn ended(&self) {
+        self.0.forget_former();
+    }
+}
+
 /// The configuration is thrown away: with httpd itself, or for the next one.
 impl Cleared for Site {
     fn cleared(&self) {
@@ -168,6 +181,8 @@ impl Cleared for Site {
             // 0 means that daemons may take for ever, which a stopping httpd does not.
             let patience = longest.filter(|seconds| *seconds > 0).unwrap_or(5);
             self.supervisor.stop(Duration::from_secs(patience.into()));
+        } else {
+            self.supervisor.cleared();
         }
     }
 }
@@ -243,13 +258,18 @@ fn make(pconf: Pool<'static>, server: Server<'static>) -> Result<(), Vec<String>
         members: members.into_iter().map(|(member, _)| member).collect(),
         server,
         pconf,
+        former: Former(Supervisor::of(process_pool)),
         supervisor: Supervisor::of(process_pool),
         window: metrics.then(|| Window::open(process_pool, server)).flatten(),
     };
     let site: &'static Site = pconf.own(site);
     pconf.keep(SITE, site);
     pconf.on_clear(site);
-    match site.run() {
+    let outcome = site.run();
+    if site.supervisor.former() > 0 {
+        other_child::register(pconf, site.supervisor.former(), &site.former);
+    }
+    match outcome {
         // Only a start must not seem to have succeeded. Later httpd has other things to
         // serve, and the supervisor is tried again.
         Err(error) if site.generation() > 0 => {
@@ -274,77 +294,6 @@ fn begin(pconf: Pool<'_>, directory: &Path, mpm: &Mpm, version: &str) -> Begin {
         admin_socket: mpm::runtime_file(pconf, ADMIN_SOCKET).unwrap_or_default(),
         ..Begin::default()
     }
-}
-
-/// The process groups of WSGIDaemonProcess as the supervisor runs them.
-fn members(
-    globals: &Globals,
-    server: Server<'static>,
-) -> Result<Vec<(Member, Limits)>, Vec<String>> {
-    let mut members = Vec::new();
-    let mut errors = Vec::new();
-    for group in globals.groups() {
-        match member(globals, group, server) {
-            Ok(member) => members.push(member),
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() { Ok(members) } else { Err(errors) }
-}
-
-/// The group of the empty name.
-fn implicit_member(
-    globals: &Globals,
-    server: Server<'static>,
-    mpm: &Mpm,
-) -> Option<(Member, Limits)> {
-    // Nobody may use it: then an error is no reason not to start.
-    member(globals, &implicit_group(mpm), server)
-        .map_err(|error| server.log(Level::Info, error))
-        .ok()
-}
-
-fn implicit_group(mpm: &Mpm) -> DaemonGroup {
-    let workers = mpm.max_children.saturating_mul(if mpm.threaded { mpm.threads } else { 1 });
-    let shape = config::Mpm { name: &mpm.name, threaded: mpm.threaded, max_workers: workers };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    DaemonGroup::implicit(&shape, u32::try_from(cores).unwrap_or(1))
-}
-
-fn member(
-    globals: &Globals,
-    group: &DaemonGroup,
-    base: Server<'static>,
-) -> Result<(Member, Limits), String> {
-    let owner = group.owner.as_ref().map(|owner| owner.id);
-    let host = servers(base).find(|server| Some(ServerId(server.id())) == owner).unwrap_or(base);
-    let (uid, gid) = mpm::child_identity();
-    let timeout = Duration::from_micros(host.timeout());
-    let defaults = ServerDefaults {
-        uid,
-        gid,
-        is_root: mpm::is_root(),
-        default_python: env!("MOD_WSGI_PYTHON").into(),
-        timeout,
-        // The implicit group is left out if it can't run.
-        must_run: mpm::is_first_pass() || group.name.is_empty(),
-        log_level: u8::try_from(Loggable::level(&host).clamp(0, 7)).unwrap_or(4),
-    };
-    let resolved = globals.resolve(group, &defaults)?;
-    let limits = Limits {
-        queue: Some(group.queue_timeout).filter(|timeout| !timeout.is_zero()),
-        queue_depth: if group.queue_depth == 0 { MAX_TICKETS } else { group.queue_depth },
-        connect: group.connect_timeout,
-        socket: group.socket_timeout.unwrap_or(timeout),
-        response_buffer: usize::try_from(group.response_buffer_size).unwrap_or(usize::MAX),
-        header: match group.header_buffer_size {
-            0 => usize::MAX,
-            bytes => bytes as usize,
-        },
-        client: Some(group.response_socket_timeout).filter(|timeout| !timeout.is_zero()),
-        flush_delay: group.response_flush_delay,
-    };
-    Ok((Member { group: resolved, log: error_log(host) }, limits))
 }
 
 /// The error log of a server, else the base server's, else stderr.

@@ -85,7 +85,7 @@ class Limit(object):
                 self._interrupted = True
                 _raise(self._ident, mod_wsgi.RequestTimeout)
         stack = self._stack()
-        log.write(records.WARNING, "MWR3050: request %s of worker thread %d has run for %.1f s, "
+        log.write(records.WARNING, "MWR3050: request %s on channel %d has run for %.1f s, "
                   "longer than request-timeout, and %s; it is at\n%s" % (
                       request_id, self._number + 1, ran,
                       "is interrupted" if raises else "holds a thread", stack))

@@ -97,8 +97,8 @@ class Worker(object):
                 self._serve(channel)
             except Lost as lost:
                 if lost.why:
-                    log.write(records.ERROR, "MWR3005: a channel of worker thread %d was "
-                              "closed: %s" % (self.number + 1, lost.why))
+                    log.write(records.ERROR, "MWR3005: channel %d was closed: %s" % (
+                        self.number + 1, lost.why))
             except BaseException:
                 log.exception(records.ERROR, "MWR3004: worker thread %d failed and waits for a "
                               "new channel" % (self.number + 1))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wsgi_proto::control::{self, Group, Identity, Preload};
+use wsgi_sys::process;
 use wsgi_sys::user::{self, Blocked, User};
 
 use super::daemon_group::DaemonGroup;
@@ -265,8 +266,14 @@ impl Interpreter {
         let blocked = |text: String| Problem::new(problem::INTERPRETER_BLOCKED, text);
         let mut groups = identity.groups.clone();
         groups.push(identity.gid);
+        let who =
+            process::Drop { uid: identity.uid, gid: identity.gid, groups: identity.groups.clone() };
         match user::may_execute(path, identity.uid, &groups) {
             Ok(()) => Ok(()),
+            // An access control list may let in whom the mode does not.
+            Err(Blocked::Directory(_) | Blocked::File(_)) if process::may_execute(path, &who) => {
+                Ok(())
+            }
             Err(Blocked::Missing(what)) => {
                 Err(missing(path, source, format_args!("{} does not exist", what.display()), ""))
             }

@@ -200,6 +200,10 @@ fn queue(
     patience: &mut Patience,
 ) -> Result<Option<Reservation>, Refused> {
     let Some(ticket) = child.table.enqueue(pool, lease, target.limits.queue_depth) else {
+        if !child.table.lease_is_open(lease) {
+            // Void since another supervisor is there, which does not know it.
+            return Ok(None);
+        }
         let text = format!("{} requests wait for it already", target.limits.queue_depth);
         return Err(Refused {
             cause: Cause::Full,

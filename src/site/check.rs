@@ -2,7 +2,8 @@
 //!
 //! *Runs in:* httpd's parent, on each pass over the configuration and for `httpd -t`.
 
-use super::{Limits, globals, implicit_group, member, members, report, server_name};
+use super::members::{implicit_group, member, members};
+use super::{Limits, globals, report, server_name};
 use crate::apache::log::{Level, Loggable};
 use crate::apache::pool::Pool;
 use crate::apache::server::Server;

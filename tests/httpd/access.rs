@@ -104,11 +104,19 @@ fn an_access_script_that_cannot_be_asked_lets_nobody_in() {
 #[test]
 fn an_access_script_that_hangs_lets_nobody_in() {
     ours_only!("mod_wsgi waits for ever");
-    let script =
-        "import time\ndef allow_access(environ, host):\n    time.sleep(8)\n    return True\n";
+    let script = "import os, sys
+sys.path.insert(0, os.path.dirname(__file__))
+import gate
+def allow_access(environ, host):
+    gate.wait(environ)
+    return True
+";
     let server = guarded(script, "WSGIAccessScript SCRIPT").line("Timeout 2").start();
-    assert_eq!(page(&server, None).status(), 500);
+    let gate = Gate::open();
+    let target = format!("/files/page.html?{}", gate.query());
+    assert_eq!(server.get(&target).status(), 500);
     server.log().wait_for("MWR1300");
+    gate.visitor().release();
 }
 
 #[test]

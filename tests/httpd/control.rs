@@ -135,11 +135,13 @@ fn a_group_is_scaled_up_and_down_under_load() {
         assert_eq!(done(&server, &["scale", "app", "2"]), "group 'app' now has 2 processes\n");
     });
     // It holds through a graceful restart.
+    let before = answering(&server);
     let log = server.log().cursor();
     server.signal("USR1");
     log.wait_for("resuming normal operations");
     wait_for("two processes of the next generation", || {
-        (done(&server, &["status"]).matches(" ready ").count() == 2).then_some(())
+        let now = answering(&server);
+        (now.len() == 2 && now.is_disjoint(&before)).then_some(())
     });
     under_load(&server, || {
         done(&server, &["scale", "app", "configured"]);

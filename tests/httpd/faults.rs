@@ -188,20 +188,17 @@ fn a_daemon_that_dies_at_import_is_not_restarted_without_end() {
 #[test]
 fn a_start_that_is_killed_keeps_requests_waiting_for_the_next() {
     ours_only!("mod_wsgi lets them wait for httpd's Timeout");
-    let slow = format!("import time\ntime.sleep(0.7)\n{HELLO}");
-    let server =
-        Config::serving("slow.wsgi", "").file("slow.wsgi", &slow).expect_log("MWR2020").start();
-    let supervisor = wait_for("a supervisor", || server.supervisor()).pid;
+    let gate = Gate::open();
+    let slow = format!("import gate\ngate.wait({{'QUERY_STRING': '{}'}})\n{HELLO}", gate.query());
+    let server = Config::serving("slow.wsgi", "home={apps}")
+        .file("slow.wsgi", &slow)
+        .expect_log("MWR2020")
+        .start();
     let mut connection = server.connect();
     connection.send(&Request::get("/")).unwrap();
-    let mut killed = Vec::new();
     for _ in 0..2 {
-        let starting = wait_for("a daemon", || {
-            let mut daemons = server.processes().into_iter();
-            daemons.find(|process| process.is_child_of(supervisor) && !killed.contains(process))
-        });
-        starting.signal("KILL");
-        killed.push(starting);
+        Process::find(gate.visitor().pid()).unwrap().signal("KILL");
     }
+    gate.visitor().release();
     assert_eq!(connection.head().unwrap().status, 200);
 }

@@ -257,3 +257,30 @@ fn a_private_home_is_for_its_own_user() {
     uses(&serve(Config::new(), &format!("{option} user=games group=games")), &home);
     refused(&option, &["MWR1023", &format!("may not enter {}", private.display())]);
 }
+
+#[test]
+fn an_access_control_list_lets_the_daemons_user_in() {
+    ours_only!("mod_wsgi has the Python that it was linked with");
+    let Some(user) = settings().user else { skip!("only root has another user's daemons") };
+    let (_folder, root) = folder();
+    let home = root.join("listed/venv");
+    run(Command::new("/usr/bin/python3").args(["-m", "venv", "--without-pip"]).arg(&home));
+    let listed = root.join("listed");
+    mode(&listed, 0o700);
+    let option = format!("python-home={}", home.display());
+    refused(&option, &["MWR1023", &format!("may not enter {}", listed.display())]);
+    // What `setfacl -m u:USER:rx` does: the owner, the user, the group, the mask, others.
+    let list = "
+import os, pwd, struct, sys
+def entry(tag, permissions, number=0xffffffff):
+    return struct.pack('<HHI', tag, permissions, number)
+user = pwd.getpwnam(sys.argv[2]).pw_uid
+os.setxattr(sys.argv[1], 'system.posix_acl_access', struct.pack('<I', 2) + entry(1, 7)
+            + entry(2, 5, user) + entry(4, 0) + entry(16, 5) + entry(32, 0))
+";
+    let set = Command::new("/usr/bin/python3").args(["-c", list]).arg(&listed).arg(user).output();
+    if !set.unwrap().status.success() {
+        skip!("the file system has no access control lists");
+    }
+    uses(&serve(Config::new(), &option), &home);
+}

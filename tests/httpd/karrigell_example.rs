@@ -3,16 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Config, Gate, Request, Server, Visitor, settings};
-use crate::pythons::{Python, pythons, with_libraries};
+use crate::harness::{Config, Request, Server, settings};
+use crate::karrigell::five_at_once;
+use crate::pythons::{Python, python_2, with_libraries};
 use crate::{ours_only, skip};
 
 const ADAPTER: &str = include_str!("../../apache-conf/karrigell/modwsgi.py");
 const ADAPTER_4: &str = include_str!("../../apache-conf/karrigell/modwsgi4.py");
-
-fn python_2() -> Option<Python> {
-    pythons().into_iter().find(|python| python.name.starts_with("2.7"))
-}
 
 /// Karrigell's folder with the adapter, line ends as an editor on Windows leaves them.
 fn karrigell(python: &Python) -> Config {
@@ -65,25 +62,7 @@ macro_rules! python_2 {
 #[test]
 fn five_pages_at_once_do_not_mix() {
     let server = serve(&python_2!());
-    let gate = Gate::open();
-    for round in 0..4 {
-        let mut connections: Vec<_> = (0..5)
-            .map(|number| {
-                let mut connection = server.connect();
-                let target = format!("/shared/r{round}n{number}?{}", gate.query());
-                connection.send(&Request::get(&target)).unwrap();
-                connection
-            })
-            .collect();
-        let visitors: Vec<_> = (0..5).map(|_| gate.visitor()).collect();
-        visitors.into_iter().rev().for_each(Visitor::release);
-        for (number, connection) in connections.iter_mut().enumerate() {
-            let head = connection.head().unwrap();
-            let page = String::from_utf8(connection.body(&head).unwrap()).unwrap();
-            let name = format!("r{round}n{number}");
-            assert_eq!(page, format!("{name} begins\n{name} is in {name}\n"));
-        }
-    }
+    five_at_once(&server, "/shared/");
 }
 
 /// `KARRIGELL=seconds` makes it longer.

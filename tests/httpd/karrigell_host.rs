@@ -1,7 +1,7 @@
 //! What Karrigell 2.3.5 needs of its host, each thing alone, on Python 2.7.
 
 use crate::harness::{Config, Request, Server};
-use crate::pythons::{Python, pythons, with_libraries};
+use crate::pythons::{python_2, with_libraries};
 use crate::{ours_only, skip};
 
 /// A server whose script, on Python 2.7, has Windows' line ends and no last one.
@@ -14,10 +14,6 @@ fn serve(options: &str, script: &str) -> Option<Server> {
         .mount("/", "host.wsgi")
         .expect_errors();
     Some(config.start())
-}
-
-fn python_2() -> Option<Python> {
-    pythons().into_iter().find(|python| python.name.starts_with("2.7"))
 }
 
 macro_rules! serve {

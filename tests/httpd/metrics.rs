@@ -17,8 +17,8 @@ def listen(name, **event):
         finished.append(event)
 
 def burn(seconds):
-    began = time.time()
-    while time.time() - began < seconds:
+    began = time.thread_time()
+    while time.thread_time() - began < seconds:
         sum(range(1000))
 
 def application(environ, start_response):
@@ -144,12 +144,15 @@ fn metrics_are_recorded(worker: &str) {
     assert_eq!(count(&sample, "input_bytes"), 9, "{sample}");
     let classes = list::<u64>(&sample, "application_time_buckets");
     assert_eq!((classes.len(), classes.iter().sum::<u64>()), (65, 5), "{sample}");
-    // From 1,024 to 1,280 ms.
-    assert_eq!(classes[40], 1, "{sample}");
-    assert!(number(&sample, "application_time_max_us") >= 1_249_000.0, "{sample}");
+    let longest = count(&sample, "application_time_max_us");
+    assert!(longest >= 1_249_000, "{sample}");
+    // Class 40 is from 1,024 to 1,280 ms; each doubling from 1 ms on has four equal steps.
+    let doublings = (longest / 1_000).ilog2();
+    let class = u64::from(doublings) * 4 + longest * 4 / (1_000 << doublings) - 4;
+    assert!(classes[usize::try_from(class).unwrap()] >= 1, "{longest} µs: {sample}");
     assert!(number(&sample, "request_time") >= number(&sample, "application_time"), "{sample}");
     assert!(number(&sample, "sample_period") >= 1.249, "{sample}");
-    assert!(number(&sample, "capacity_utilization") > 0.1, "{sample}");
+    assert!(number(&sample, "capacity_utilization") > 0.01, "{sample}");
     assert!(number(&sample, "memory_rss") > 1e6, "{sample}");
     let completed = list::<u64>(&sample, "request_threads_completed");
     assert_eq!((completed.len(), completed.iter().sum::<u64>()), (2, 5), "{sample}");

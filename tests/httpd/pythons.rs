@@ -40,6 +40,11 @@ impl Python {
     }
 }
 
+/// The one of these that is Python 2.7.
+pub(super) fn python_2() -> Option<Python> {
+    pythons().into_iter().find(|python| python.name.starts_with("2.7"))
+}
+
 /// pyenv's Pythons and PyPy, as far as they are there.
 pub(super) fn pythons() -> Vec<Python> {
     // Tests that begin at the same moment would copy the same.

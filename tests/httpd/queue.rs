@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Config, Connection, Gate, Mpm, Request, Server, program, settings};
+use crate::harness::{Config, Connection, Gate, Mpm, PATIENCE, Request, Server, program, settings};
 use crate::ours_only;
 
 const GATED: &str = "
@@ -87,7 +87,7 @@ fn crowd(server: &Server, clients: usize, target: &str) -> Vec<(u16, Duration)> 
                 }
             }
         });
-        assert!(waiting.iter().all(|(_, began)| began.elapsed() < Duration::from_secs(20)));
+        assert!(waiting.iter().all(|(_, began)| began.elapsed() < PATIENCE));
         thread::sleep(Duration::from_millis(1));
     }
     answers
@@ -118,9 +118,16 @@ fn two_hundred_clients_of_two_slow_threads_get_504_at_their_deadline() {
         ",
     );
     server.get(&slow).expect(200);
-    let bounds = Duration::from_secs(1)..Duration::from_millis(1_200);
-    // Others may be at work on this machine: one attempt of three must be in time.
+    // Others may be at work on this machine: one attempt of three must be in time, but for
+    // what a crowd needs that httpd sends away by itself.
     let in_time = (0..3).any(|_| {
+        let own = crowd(&server, CLIENTS, "/%2F").into_iter().map(|(status, time)| {
+            assert_eq!(status, 404);
+            time
+        });
+        let own = own.max().unwrap_or_default();
+        let second = Duration::from_secs(1);
+        let bounds = second..second + Duration::from_millis(200).max(2 * own);
         let log = server.log().cursor();
         let answers = crowd(&server, CLIENTS, &slow);
         let late: Vec<Duration> =
@@ -132,7 +139,9 @@ fn two_hundred_clients_of_two_slow_threads_get_504_at_their_deadline() {
         let waits = waits(&log.text());
         assert_eq!(waits.len(), late.len());
         let (seen, measured) = (extremes(&late), extremes(&waits));
-        eprintln!("{served} served; 504 after {seen:?}, by httpd's clock {measured:?}");
+        eprintln!(
+            "{served} served; 504 after {seen:?}, by httpd's clock {measured:?}; 404 after {own:?}"
+        );
         bounds.contains(&seen.0) && bounds.contains(&seen.1) && bounds.contains(&measured.1)
     });
     assert!(in_time);

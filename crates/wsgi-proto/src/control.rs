@@ -203,6 +203,10 @@ fields! {
         generation: u32,
     }
 
+    /// The configuration was thrown away. httpd reads the next one, which may be without this
+    /// module.
+    pub struct Cleared {}
+
     /// httpd is stopping: stop every daemon, then exit.
     pub struct Stop {}
 
@@ -228,6 +232,8 @@ records! {
         GenerationEnded(GenerationEnded) = 4,
         /// See [`Stop`].
         Stop(Stop) = 5,
+        /// See [`Cleared`].
+        Cleared(Cleared) = 6,
     }
 }
 

@@ -8,6 +8,7 @@
 mod adoption;
 mod channels;
 mod children;
+mod departure;
 mod desk;
 mod launching;
 mod link;
@@ -34,6 +35,7 @@ use wsgi_sys::{descriptor, process, socket};
 use crate::state::{ChildId, DaemonId, Event, Millis, Supervisor, VisitorId};
 use channels::Channel;
 use children::Child;
+use departure::Departure;
 use desk::Desk;
 use logs::Logs;
 use worker::Worker;
@@ -80,6 +82,7 @@ pub(crate) struct Loop {
     desk: Desk,
     /// Directory of `boot.py`, and the uid of httpd's children.
     setting: parent::Setting,
+    departure: Departure,
     /// When pools of an earlier supervisor were found, or looked after last, and how often.
     took_over: Option<(Instant, u32)>,
     /// What the kernel has killed for want of memory, when it was read last.
@@ -126,6 +129,7 @@ impl Loop {
             telemetry: None,
             desk: Desk::default(),
             setting: parent::Setting::default(),
+            departure: Departure::default(),
             took_over: None,
             kills: memory::kills(),
             began: Instant::now(),
@@ -154,6 +158,7 @@ impl Loop {
             if self.next_look().is_some_and(|look| look.is_zero()) {
                 self.look_for_old_leases();
             }
+            self.look_at_departure();
             if self.state.next_deadline(self.now()).is_some_and(|at| at <= self.now()) {
                 self.events.push_back(Event::Tick);
             }
@@ -182,7 +187,7 @@ impl Loop {
             // A millisecond more, as the clock is rounded down.
             Duration::from_millis(at.saturating_sub(now).saturating_add(1))
         });
-        if let Some(look) = self.next_look() {
+        for look in self.next_look().into_iter().chain(self.next_departure()) {
             timeout = Some(timeout.map_or(look, |timeout| timeout.min(look)));
         }
         if self.workers.values().any(Worker::congested) {

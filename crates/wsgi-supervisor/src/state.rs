@@ -123,6 +123,7 @@ impl Supervisor {
             Event::Group(group) => self.group(group),
             Event::Commit(commit) => self.commit(&commit, now),
             Event::GenerationEnded(generation) => self.generation_ended(generation, now),
+            Event::Left => self.left(now),
             Event::Stop => self.stop(now),
             Event::Adopted(pool) => self.adopt(pool, now),
             Event::OpenPool { child, sequence, group, application, script } => {

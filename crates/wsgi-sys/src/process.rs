@@ -4,6 +4,7 @@
 //! *Threads:* any; the supervisor has one.
 
 mod child;
+mod permission;
 mod usage;
 mod watch;
 
@@ -20,6 +21,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use child::Prepared;
+pub use permission::may_execute;
 pub use usage::{Usage, usage};
 pub use watch::{
     Exit, become_subreaper, name_thread, open_pidfd, reap, reap_strays, set_batch,
@@ -178,9 +180,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The step that failed; nothing is left of the process then.
 pub fn launch(launch: &Launch, descriptors: &[BorrowedFd<'_>]) -> Result<Process, LaunchError> {
+    start(launch, descriptors, false)
+}
+
+/// Starts a program, or only a process that asks whether it could.
+fn start(
+    launch: &Launch,
+    descriptors: &[BorrowedFd<'_>],
+    asks: bool,
+) -> Result<Process, LaunchError> {
     let failed = |error| LaunchError { step: Step::Fork, error };
     let devnull = File::open("/dev/null").map_err(failed)?;
     let mut prepared = prepare(launch, descriptors, &devnull)?;
+    prepared.asks = asks;
     let (reports, reporter) =
         nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|error| failed(error.into()))?;
 
@@ -261,6 +273,7 @@ fn prepare(
         priority: launch.priority,
         limits,
         parent_death_signal: launch.parent_death_signal,
+        asks: false,
         parent: std::process::id().cast_signed(),
         raised: vec![-1; sources.len()],
         sources,

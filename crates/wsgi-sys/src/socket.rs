@@ -247,6 +247,14 @@ pub fn shut_down(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(shutdown(socket.as_raw_fd(), Shutdown::Both)?)
 }
 
+/// Tells the peer that nothing more comes, whoever else holds this end.
+///
+/// # Errors
+/// The socket is not connected.
+pub fn hang_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(shutdown(socket.as_raw_fd(), Shutdown::Write)?)
+}
+
 /// Waits until a descriptor is readable, hung up or in error, and tells which
 /// are. All false when the timeout (`None`: forever) has passed.
 pub fn wait_readable(

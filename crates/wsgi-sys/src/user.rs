@@ -95,8 +95,9 @@ const MAX_LINKS: u32 = 40;
 /// links and naming the component that stops it. A relative path counts from
 /// the current directory.
 ///
-/// Access control lists, mount options and security modules are not asked: an
-/// answer of `Ok` is a good sign, no proof.
+/// Access control lists, mount options and security modules are not asked:
+/// [`process::may_execute`](crate::process::may_execute) does. This names what is in
+/// the way.
 pub fn may_execute(path: &Path, uid: u32, gids: &[u32]) -> Result<(), Blocked> {
     let path = std::path::absolute(path).map_err(|_| Blocked::Missing(path.to_owned()))?;
     let mut ahead = names(&path);

@@ -96,8 +96,7 @@ impl Control {
     pub(crate) fn watch_channel(&self, seat: usize, channel: &Channel) {
         if let Err(error) = self.watch.add(channel.line.socket(), seat) {
             let number = seat + 1;
-            let message =
-                format!("MWR3006: the channel of worker thread {number} can't be watched: {error}");
+            let message = format!("MWR3006: channel {number} can't be watched: {error}");
             return log::write(log::level::ERROR, message.as_bytes());
         }
         let (thread, epoch) = (u32::try_from(seat).unwrap_or(u32::MAX), channel.epoch);

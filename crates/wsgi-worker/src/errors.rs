@@ -46,8 +46,39 @@ impl Drop for Partial {
     }
 }
 
+/// What all of them are: open for writing, and nothing else.
+#[pyclass(frozen, subclass)]
+#[derive(Debug)]
+pub(crate) struct LogStream;
+
+#[pymethods]
+#[expect(clippy::unused_self, reason = "Python's protocol for streams has methods")]
+impl LogStream {
+    #[classattr]
+    #[pyo3(name = "closed")]
+    const CLOSED: bool = false;
+
+    fn close(&self) {}
+
+    fn isatty(&self) -> bool {
+        false
+    }
+
+    fn readable(&self) -> bool {
+        false
+    }
+
+    fn writable(&self) -> bool {
+        true
+    }
+
+    fn seekable(&self) -> bool {
+        false
+    }
+}
+
 /// The stream under a request's `wsgi.errors`.
-#[pyclass(frozen)]
+#[pyclass(frozen, extends = LogStream)]
 #[derive(Debug)]
 pub(crate) struct Errors {
     destination: Mutex<Option<Destination>>,
@@ -55,8 +86,9 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
-    pub(crate) fn new() -> Self {
-        Self { destination: Mutex::new(None), partial: Mutex::new(Vec::new()) }
+    pub(crate) fn new() -> PyClassInitializer<Self> {
+        let errors = Self { destination: Mutex::new(None), partial: Mutex::new(Vec::new()) };
+        PyClassInitializer::from(LogStream).add_subclass(errors)
     }
 
     /// Gives the stream to a request.
@@ -97,9 +129,6 @@ impl Errors {
     #[classattr]
     #[pyo3(name = "name")]
     const NAME: &'static str = "<wsgi.errors>";
-    #[classattr]
-    #[pyo3(name = "closed")]
-    const CLOSED: bool = false;
 
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
         if !self.runs() {
@@ -127,29 +156,6 @@ impl Errors {
     }
 
     #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn close(&self) {}
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn isatty(&self) -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn readable(&self) -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn writable(&self) -> bool {
-        true
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn seekable(&self) -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
     fn fileno(&self) -> PyResult<i32> {
         Err(PyOSError::new_err("wsgi.errors has no descriptor"))
     }
@@ -161,7 +167,7 @@ thread_local! {
 }
 
 /// The stream under `sys.stdout` (1) or `sys.stderr` (2).
-#[pyclass(frozen)]
+#[pyclass(frozen, extends = LogStream)]
 #[derive(Debug)]
 pub(crate) struct Output {
     descriptor: usize,
@@ -171,16 +177,13 @@ pub(crate) struct Output {
 
 #[pymethods]
 impl Output {
-    #[classattr]
-    #[pyo3(name = "closed")]
-    const CLOSED: bool = false;
-
     #[new]
-    fn new(descriptor: usize) -> Self {
-        match descriptor {
+    fn new(descriptor: usize) -> PyClassInitializer<Self> {
+        let output = match descriptor {
             1 => Self { descriptor, name: "<stdout>" },
             _ => Self { descriptor: 2, name: "<stderr>" },
-        }
+        };
+        PyClassInitializer::from(LogStream).add_subclass(output)
     }
 
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
@@ -201,29 +204,6 @@ impl Output {
 
     fn flush(&self, py: Python<'_>) {
         end_line(py, self.descriptor - 1);
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn close(&self) {}
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn isatty(&self) -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn readable(&self) -> bool {
-        false
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn writable(&self) -> bool {
-        true
-    }
-
-    #[expect(clippy::unused_self, reason = "part of Python's protocol for streams")]
-    fn seekable(&self) -> bool {
-        false
     }
 
     fn fileno(&self) -> usize {

@@ -135,8 +135,7 @@ impl Turn {
     fn lose(self, lost: &Lost) {
         if !matches!(lost, Lost::End) {
             let number = self.seat + 1;
-            let message =
-                format!("MWR3005: a channel of worker thread {number} was closed: {lost}");
+            let message = format!("MWR3005: channel {number} was closed: {lost}");
             log::write(level::ERROR, message.as_bytes());
         }
     }
@@ -234,7 +233,7 @@ pub(crate) fn interrupt(py: Python<'_>, order: &Interrupt) {
     let stack = stack(py, ident);
     let what = if order.raise { "is interrupted" } else { "holds a thread" };
     let mut text = format!(
-        "MWR3050: request {} of worker thread {} has run for {ran:.1} s, longer than \
+        "MWR3050: request {} on channel {} has run for {ran:.1} s, longer than \
          request-timeout, and {what}; it is at\n",
         request_id.bind(py).str().map(|id| id.to_string()).unwrap_or_default(),
         thread + 1

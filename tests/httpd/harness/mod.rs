@@ -27,7 +27,7 @@ pub(crate) use settings::{Mpm, settings};
 use std::time::{Duration, Instant};
 
 /// The longest that a test waits for anything: far more than a busy machine needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` yields a value; fails the test with `what` after [`PATIENCE`].
 #[track_caller]

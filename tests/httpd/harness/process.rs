@@ -66,6 +66,15 @@ impl Process {
         Self::find(self.pid).is_some_and(|now| now.started == self.started)
     }
 
+    /// Whether all of its threads wait for something.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else { return true };
+        threads.flatten().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with('S'))
+        })
+    }
+
     pub(crate) fn is_child_of(&self, pid: u32) -> bool {
         self.parent == pid
     }

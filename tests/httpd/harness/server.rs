@@ -3,7 +3,9 @@
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net as unix;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -210,9 +212,20 @@ impl Server {
     /// Stops httpd as a service manager does and checks that nothing is left of it.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
+        self.settle();
         let processes = self.processes();
         self.signal("TERM");
         self.wait_for_end(&processes);
+    }
+
+    /// Waits, but not for long, until httpd's children are done with the connections that the
+    /// test has closed: the event MPM may crash when it is told to stop in the middle of that
+    /// (its main thread closes sockets of connections that a thread is just freeing).
+    fn settle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < deadline && !self.children().iter().all(Process::is_at_rest) {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits for the end of httpd and of `processes`, kills what is left and fails the test then.
@@ -321,16 +334,22 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// A free port below those that the kernel gives to clients.
+/// A free port below those that the kernel gives to clients, and this process' own until it ends:
+/// another run of the suite may look for one at the same moment.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let base = 20_000 + (std::process::id() % 500) as u16 * 20;
     (0..2000)
         .map(|_| base + NEXT.fetch_add(1, Ordering::Relaxed))
-        .find(|&port| is_free(port).is_ok())
+        .find(|&port| take_port(port).is_ok())
         .expect("a free port")
 }
 
-fn is_free(port: u16) -> io::Result<()> {
-    TcpListener::bind(("127.0.0.1", port)).map(drop)
+fn take_port(port: u16) -> io::Result<()> {
+    // A name that one process at a time can have, and that leaves nothing behind.
+    let name = unix::SocketAddr::from_abstract_name(format!("mod_wsgi-test-port-{port}"))?;
+    let claim = unix::UnixListener::bind_addr(&name)?;
+    TcpListener::bind(("127.0.0.1", port))?;
+    std::mem::forget(claim);
+    Ok(())
 }

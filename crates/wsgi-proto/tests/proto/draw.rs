@@ -168,6 +168,7 @@ draw_struct! {
     control::Commit { generation }
     control::GenerationEnded { generation }
     control::Stop {}
+    control::Cleared {}
     control::Committed { version, generation }
     admin::Attach { version }
     admin::Stacks { group }
@@ -192,7 +193,7 @@ draw_enum! {
     }
     mailbox::ToSupervisor { Register, OpenPool, FetchChannel, Waiting, ChannelBroken }
     mailbox::ToChild { Registered, Pool, Channel, Refused }
-    control::ToSupervisor { Begin, Group, Commit, GenerationEnded, Stop }
+    control::ToSupervisor { Begin, Group, Commit, GenerationEnded, Stop, Cleared }
     control::ToParent { Committed }
     admin::ToSupervisor { Attach, Stacks, Reload, Scale, Drain, Resume }
     admin::ToControl { Attached, Begun, Done, Failed }

@@ -9,6 +9,7 @@ use wsgi_proto::control::{Committed, ToParent, ToSupervisor};
 use wsgi_sys::table::{Incident, IncidentKind};
 use wsgi_sys::{clock, socket};
 
+use super::departure::Departure;
 use super::telemetry::Telemetry;
 use super::{Loop, TURN};
 use crate::state::Event;
@@ -51,13 +52,14 @@ impl Loop {
             let received = match socket::receive(control.as_fd(), &mut self.buffer, false) {
                 Ok(received) if received.length > 0 => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The parent's end is closed. If the parent is gone its pidfd
-                // says so; if it is not, it has nothing to say any more.
+                // The parent has closed its end. If it is gone its pidfd says so as well.
                 _ => {
-                    self.control = None;
-                    if self.parent.is_none() {
-                        self.events.push_back(Event::Stop);
+                    match self.parent {
+                        Some(_) => self.left(),
+                        None => self.events.push_back(Event::Stop),
                     }
+                    // Its last word, for which the parent waits.
+                    self.control = None;
                     return;
                 }
             };
@@ -79,6 +81,7 @@ impl Loop {
     fn controlled(&mut self, record: ToSupervisor, descriptors: Vec<OwnedFd>) {
         let event = match record {
             ToSupervisor::Begin(begin) => {
+                self.departure = Departure::None;
                 self.logs.begin();
                 self.setting.telemetry = Telemetry::of(&begin);
                 self.setting.staged = Some(Staged {
@@ -122,6 +125,7 @@ impl Loop {
                 });
                 Event::GenerationEnded(ended.generation)
             }
+            ToSupervisor::Cleared(_) => return self.cleared(),
             ToSupervisor::Stop(_) => Event::Stop,
         };
         self.events.push_back(event);

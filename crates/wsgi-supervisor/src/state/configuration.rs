@@ -193,6 +193,15 @@ impl Supervisor {
         }
     }
 
+    /// No configuration comes any more, but children of httpd may still want to be served.
+    /// What serves no request ends: whoever has the configuration now runs it too.
+    pub(super) fn left(&mut self, now: Millis) {
+        let services = self.pools.iter().filter(|(_, pool)| pool.threads == 0);
+        for index in services.map(|(&index, _)| index).collect::<Vec<_>>() {
+            self.close(index, RECONFIGURED, now);
+        }
+    }
+
     /// Drains a pool for good.
     pub(super) fn close(&mut self, index: u32, reason: &str, now: Millis) {
         let Some(pool) = self.pools.get_mut(&index) else { return };

@@ -101,6 +101,8 @@ pub(crate) enum Event {
     GenerationEnded(u32),
     /// httpd stops, or is gone.
     Stop,
+    /// httpd goes on without this supervisor.
+    Left,
     /// An earlier supervisor's pool was found.
     Adopted(OldPool),
     /// A child asks for a pool.

@@ -155,7 +155,7 @@ pub(super) fn deadlocked(subject: &str, silence: Millis) -> String {
 /// MWR2024.
 pub(super) fn slow_request(subject: &str, thread: u32, age: Millis) -> String {
     format!(
-        "MWR2024: {subject} is to be replaced, as the request of its worker thread {} runs for {}, \
+        "MWR2024: {subject} is to be replaced, as the request on its channel {} runs for {}, \
          longer than request-timeout and interrupt-timeout allow; its own message says where",
         thread + 1,
         seconds(age)
@@ -170,7 +170,7 @@ pub(super) fn slow(subject: &str, thread: u32, age: Millis, line: &str, others: 
         count => format!(" ({count} other slow requests were not reported)"),
     };
     format!(
-        "MWR2040: slow request: {line} takes {} so far, on worker thread {} of {subject}{others}",
+        "MWR2040: slow request: {line} takes {} so far, on channel {} of {subject}{others}",
         seconds(age),
         thread + 1
     )

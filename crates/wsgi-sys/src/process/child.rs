@@ -41,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) limits: Vec<(Resource, u64, u64)>,
     pub(super) parent_death_signal: Option<c_int>,
     pub(super) parent: i32,
+    /// Whether to ask for the permission only.
+    pub(super) asks: bool,
     /// What becomes descriptor 0, 1, 2 and so on.
     pub(super) sources: Vec<c_int>,
     /// Room for as many numbers.
@@ -143,6 +145,12 @@ fn become_program(prepared: &mut Prepared, reporter: &mut c_int) -> Outcome<Infa
     reset_signals();
     arrange_descriptors(prepared, reporter)?;
     let (argv, envp) = (&prepared.argv.pointers, &prepared.envp.pointers);
+    if prepared.asks {
+        // SAFETY: a string that ends with a null. The real user is the effective one by now.
+        check(Step::Exec, unsafe { libc::access(argv[0], libc::X_OK) })?;
+        // SAFETY: ends the process without any handler of the caller's.
+        unsafe { libc::_exit(0) };
+    }
     // SAFETY: both arrays hold pointers to live strings and end with a null;
     // argv has at least the program before it.
     unsafe { libc::execve(argv[0], argv.as_ptr(), envp.as_ptr()) };

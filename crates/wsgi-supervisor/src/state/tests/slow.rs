@@ -55,7 +55,7 @@ fn a_slow_request_is_asked_about_once_and_logged_with_its_stack() {
     let texts = logged(&stage.feed(Event::Traced { daemon, thread: 1, stack: stack.clone() }));
     let [text] = &texts[..] else { panic!("{texts:?}") };
     assert!(text.starts_with("MWR2040: slow request: GET host/path (client ::1) takes 5.0 s"));
-    assert!(text.contains("worker thread 2 of daemon process") && text.ends_with(&stack), "{text}");
+    assert!(text.contains("channel 2 of daemon process") && text.ends_with(&stack), "{text}");
     // Nothing more is expected, and nobody was asked about others.
     assert!(logged(&stage.feed(Event::Traced { daemon, thread: 1, stack })).is_empty());
     assert_eq!(asked(&tell(&mut stage, daemon, vec![slow(1, 8)])), [1]);
