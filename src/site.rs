@@ -17,11 +17,13 @@ use crate::apache::log::{Level, Loggable};
 use crate::apache::mpm::{self, Mpm};
 use crate::apache::other_child::{self, OtherChild};
 use crate::apache::pool::{Cleared, Pool};
+use crate::apache::probe;
 use crate::apache::retained::standard_error;
 use crate::apache::server::Server;
 use crate::apache::{Status, hooks};
 use crate::config::{self, DaemonGroup, Globals, QUESTIONS, ServerDefaults, ServerId};
 use crate::configcheck::{self, Report, Trial, Verdict};
+use crate::handler::explain;
 use crate::interpreters;
 use crate::parent::{self, Member, Supervisor};
 
@@ -164,12 +166,13 @@ pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Sta
     if mpm::is_defined(configcheck::DEFINE) {
         return configcheck(&globals, server, result);
     }
-    let result =
-        result.and_then(
-            |members| {
-                if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) }
-            },
-        );
+    let result = result.and_then(|members| {
+        if mpm::is_first_pass() && !probe::is_explaining() {
+            check_interpreters(&members)
+        } else {
+            Ok(())
+        }
+    });
     report(server, result)
 }
 
@@ -239,6 +242,28 @@ fn tell_interpreters(members: &[(Member, Limits)], server: Server<'static>) {
 
 fn subject(member: &Member) -> String {
     format!("WSGIDaemonProcess '{}' at {}", member.group.name, member.group.origin)
+}
+
+/// Prints, for `httpd -t -D WSGI_EXPLAIN`, who would serve the URLs that the environment
+/// names, each as if it had come in at the address in front of it, if there is one.
+pub(crate) fn explain(pconf: Pool<'static>, server: Server<'static>) {
+    let urls = std::env::var(probe::NAME).unwrap_or_default();
+    if !probe::is_explaining() || urls.is_empty() {
+        return;
+    }
+    let globals = globals(pconf).borrow();
+    let mut members = members(&globals, server).unwrap_or_default();
+    if globals.group("").is_none() {
+        members.extend(implicit_member(&globals, server, &mpm::mpm()));
+    }
+    let groups: Vec<_> = members.into_iter().map(|(member, _)| member.group).collect();
+    if !probe::begin(pconf, server) {
+        return server.log(Level::Error, "MWR1614: the rights of User and Group can't be taken on");
+    }
+    for line in urls.lines() {
+        let (address, url) = line.split_once(' ').unwrap_or(("", line));
+        print!("{}", explain::explain(pconf, server, &globals, &groups, address, url));
+    }
 }
 
 /// Makes a site of what the directives left, and runs it unless this pass only

@@ -87,10 +87,15 @@ pub(crate) fn server_root() -> PathBuf {
     PathBuf::from(OsStr::from_bytes(super::server::bytes(root)))
 }
 
+/// Who httpd itself runs as.
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: can't fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Whether httpd was started as root, and may change users.
 pub(crate) fn is_root() -> bool {
-    // SAFETY: can't fail.
-    unsafe { libc::geteuid() == 0 }
+    user_id() == 0
 }
 
 /// uid and gid of httpd's children: User and Group.

@@ -12,6 +12,8 @@ use std::thread;
 use crate::harness::{Config, Connection, Gate, Request, Server, program, settings, wait_for};
 use crate::ours_only;
 
+mod explain;
+
 const PID: &str = "import os
 def application(environ, start_response):
     start_response('200 OK', [])
