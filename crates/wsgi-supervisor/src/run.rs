@@ -10,6 +10,7 @@ mod channels;
 mod children;
 mod desk;
 mod launching;
+mod libraries;
 mod link;
 mod logs;
 mod memory;
