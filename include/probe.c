@@ -20,11 +20,18 @@
 /* More than the event MPM has of its own in a connection. */
 #define MPM_SIZE 4096
 
+/* Whether this process probes: no request that somebody sent passes unasked. */
+static int has_begun;
+
 /* httpd asks nobody about a request whose predecessor passed with the same settings. */
 static int pass_access(request_rec *r)
 {
-    request_rec *passed = apr_pcalloc(r->pool, sizeof(*passed));
+    request_rec *passed;
 
+    if (!has_begun) {
+        return DECLINED;
+    }
+    passed = apr_pcalloc(r->pool, sizeof(*passed));
     passed->per_dir_config = r->per_dir_config;
     r->prev = passed;
     return DECLINED;
@@ -38,7 +45,9 @@ static int pass_access_within(request_rec *r)
 
 static int passed_access(request_rec *r)
 {
-    r->prev = NULL;
+    if (has_begun) {
+        r->prev = NULL;
+    }
     return DECLINED;
 }
 
@@ -79,7 +88,8 @@ int wsgi_probe_begin(apr_pool_t *pool, server_rec *base)
             hook->pFunc(pool, pool, pool, base);
         }
     }
-    return ap_run_drop_privileges(pool, base) == OK;
+    has_begun = ap_run_drop_privileges(pool, base) == OK;
+    return has_begun;
 }
 
 request_rec *wsgi_probe(apr_pool_t *pool, server_rec *base, const char *address,

@@ -22,9 +22,9 @@ pub(crate) fn is_explaining() -> bool {
     EXPLAINS.load(Ordering::Relaxed)
 }
 
-/// Prepares for probes, if that is what httpd was started for.
+/// Prepares for probes, if that is what httpd was started for; never in one that serves.
 pub(super) fn register() {
-    if mpm::is_defined(DEFINE) {
+    if mpm::is_defined(DEFINE) && mpm::only_tests() {
         EXPLAINS.store(true, Ordering::Relaxed);
         // SAFETY: httpd is loading the module and takes hooks.
         unsafe { sys::wsgi_probe_register() };

@@ -84,11 +84,10 @@ fn sites() -> Config {
 /// place of its number.
 const EXPECTED: &str = include_str!("explained.txt");
 
-/// A server with the socket of `wsgictl`, which comes a little after httpd.
+/// A server whose supervisor listens, which it does a little after httpd.
 fn started(config: Config) -> Server {
     let server = config.start();
-    let socket = server.root().join("run/wsgictl.sock");
-    wait_for("the supervisor's socket", || socket.exists().then_some(()));
+    wait_for("the supervisor", || run(&server, &["status"]).status.success().then_some(()));
     server
 }
 
@@ -233,8 +232,8 @@ fn directories_are_not_read_by_root() {
     let server = started(sites().private("sub/.htaccess"));
     let url = with_port(&server, "http://c.example/files/sub/a.wsgi");
     let output = run(&server, &["explain", &url]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("status             403"), "{text}");
     let said = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("status             403"), "{text}{said}");
     assert!(said.contains("unable to check htaccess file"), "{said}");
 }
