@@ -36,7 +36,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_allow_options",
     "ap_auth_type",
     "ap_map_http_request_error",
-    "ap_hook_(check_access|check_config|child_init|end_generation|handler|monitor|post_config|translate_name)",
+    "ap_hook_(check_access|check_config|child_init|end_generation|handler|monitor|post_config|test_config|translate_name)",
     "ap_internal_redirect_handler",
     "ap_mpm_query",
     "ap_pass_brigade",
@@ -205,7 +205,7 @@ fn generate_bindings(flags: &[String], out: &Path) {
 
 fn compile_shim(flags: &[String]) {
     let mut build = cc::Build::new();
-    build.file("include/shim.c").warnings(true).extra_warnings(false);
+    build.file("include/shim.c").file("include/probe.c").warnings(true).extra_warnings(false);
     for flag in flags {
         build.flag(flag);
     }

@@ -2,6 +2,7 @@
 #ifndef MOD_WSGI_SHIM_H
 #define MOD_WSGI_SHIM_H
 
+#include "probe.h"
 #include "wrapper.h"
 
 /* Brigades: rings, and calls through a bucket's type. */

@@ -18,6 +18,7 @@ pub(crate) mod module;
 pub(crate) mod mpm;
 pub(crate) mod other_child;
 pub(crate) mod pool;
+pub(crate) mod probe;
 pub(crate) mod providers;
 pub(crate) mod regex;
 pub(crate) mod request;

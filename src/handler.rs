@@ -9,6 +9,7 @@
 //! *Runs in:* httpd child, on the thread that httpd gave the request.
 
 pub(crate) mod ask;
+pub(crate) mod explain;
 mod notes;
 mod outlet;
 mod receive;

@@ -89,6 +89,10 @@ impl Hooks for Module {
         site::check_config(pconf, server)
     }
 
+    fn test_config(pconf: Pool<'static>, server: Server<'static>) {
+        site::explain(pconf, server);
+    }
+
     fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status {
         site::post_config(pconf, server)
     }

@@ -7,6 +7,7 @@ use crate::apache::commands::{Allowed, Command, Commands, Table};
 use crate::apache::configuration::Merge;
 use crate::apache::mpm;
 use crate::apache::pool::Pool;
+use crate::apache::probe;
 use crate::apache::regex::Regex;
 use crate::config::{
     self, Captures, DirectoryConfig, Entry, Globals, Place, RegexCompiler, ServerConfig, ServerId,
@@ -15,6 +16,7 @@ use crate::config::{
 use crate::configcheck;
 use crate::directives::table::TABLE as DIRECTIVES;
 use crate::directives::{Context, Scope};
+use crate::handler::explain;
 use crate::site;
 
 /// Entries of the command table, its end included.
@@ -64,6 +66,9 @@ impl Commands for Module {
                 let text = command.text.to_owned();
                 globals.entries.push(Entry { place: place.clone(), directive, text });
             }
+        }
+        if probe::is_explaining() {
+            explain::note(directory, directive.name(), command.text, &place);
         }
         if directive.arguments.container {
             let applied = command.apply_section();

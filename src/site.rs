@@ -27,7 +27,7 @@ use crate::config::{Globals, QUESTIONS, ServerId};
 use crate::parent::{self, Member, Supervisor};
 use crate::window::Window;
 
-pub(crate) use check::check_config;
+pub(crate) use check::{check_config, explain};
 use members::{implicit_member, members};
 
 /// Key of the settings of the whole server while directives are read.

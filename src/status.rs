@@ -18,7 +18,8 @@ const HANDLER: &[u8] = b"wsgi-status";
 const REFRESH: u32 = 5;
 
 /// Nothing is loaded or run, whatever a client has made a request's words to be.
-const POLICY: &[u8] = b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+const POLICY: &[u8] =
+    b"default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 /// What the query string asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ impl<T: Merge> Node<T> {
 
     /// What the nearest configuration has that has any, without merging: for hooks
     /// that run for requests of all kinds.
-    pub(crate) fn nearest<R>(&self, pick: fn(&T) -> Option<R>) -> Option<R> {
+    pub(crate) fn nearest<R>(&self, pick: impl Fn(&T) -> Option<R> + Copy) -> Option<R> {
         match self {
             Self::Own(own) => pick(own),
             Self::Merged { outer, inner } => inner.nearest(pick).or_else(|| outer.nearest(pick)),

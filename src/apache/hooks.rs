@@ -18,6 +18,8 @@ pub(crate) trait Hooks {
     /// The configuration has been read: is it right? *Runs in:* the parent, on each
     /// pass and for `httpd -t`. Anything but OK stops httpd; why was logged.
     fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Status;
+    /// `httpd -t` has found no mistake. *Runs in:* an httpd that exits then.
+    fn test_config(pconf: Pool<'static>, server: Server<'static>);
     /// The configuration is to be run. *Runs in:* the parent, on each pass. Anything
     /// but OK stops httpd; why was logged.
     fn post_config(pconf: Pool<'static>, server: Server<'static>) -> Status;
@@ -93,6 +95,8 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
     // SAFETY: httpd is loading the module; it withdraws the hooks before it unloads it.
     unsafe {
         sys::ap_hook_check_config(Some(check_config::<H>), none, none, MIDDLE);
+        sys::ap_hook_test_config(Some(test_config::<H>), none, none, MIDDLE);
+        super::probe::register();
         sys::ap_hook_post_config(Some(post_config::<H>), none, none, MIDDLE);
         sys::ap_hook_child_init(Some(child_init::<H>), none, none, MIDDLE);
         sys::ap_hook_end_generation(Some(end_generation::<H>), none, none, MIDDLE);
@@ -137,6 +141,19 @@ unsafe extern "C" fn post_config<H: Hooks>(
 ) -> c_int {
     // SAFETY: the hook's contract.
     unsafe { with_configuration(pconf, server, H::post_config) }
+}
+
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
+unsafe extern "C" fn test_config<H: Hooks>(
+    pconf: *mut sys::apr_pool_t,
+    server: *mut sys::server_rec,
+) {
+    let hook = |pconf, server| {
+        H::test_config(pconf, server);
+        Status::OK
+    };
+    // SAFETY: the hook's contract.
+    unsafe { with_configuration(pconf, server, hook) };
 }
 
 /// # Safety

@@ -71,6 +71,13 @@ pub(crate) fn is_defined(name: &CStr) -> bool {
     unsafe { sys::ap_exists_config_define(name.as_ptr()) != 0 }
 }
 
+/// Whether httpd was started with `-t`: it reads the configuration and exits.
+pub(crate) fn only_tests() -> bool {
+    // SAFETY: reads a variable that is set before directives are read.
+    let mode = unsafe { sys::ap_state_query(constant(sys::AP_SQ_RUN_MODE)) };
+    mode == constant(sys::AP_SQ_RM_CONFIG_TEST)
+}
+
 /// Path of a file in DefaultRuntimeDir.
 pub(crate) fn runtime_file(pool: Pool<'_>, name: &CStr) -> Option<PathBuf> {
     // SAFETY: the pool lives during the call; the answer is in it.
@@ -87,10 +94,15 @@ pub(crate) fn server_root() -> PathBuf {
     PathBuf::from(OsStr::from_bytes(super::server::bytes(root)))
 }
 
+/// Who httpd itself runs as.
+pub(crate) fn user_id() -> u32 {
+    // SAFETY: can't fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Whether httpd was started as root, and may change users.
 pub(crate) fn is_root() -> bool {
-    // SAFETY: can't fail.
-    unsafe { libc::geteuid() == 0 }
+    user_id() == 0
 }
 
 /// uid and gid of httpd's children: User and Group.

@@ -67,6 +67,15 @@ impl<'s> Server<'s> {
         })
     }
 
+    /// Where it is defined; empty for the base server.
+    pub(crate) fn place(self) -> String {
+        let record = self.record();
+        match text(record.defn_name) {
+            "" => String::new(),
+            file => format!("{file}:{}", record.defn_line_number),
+        }
+    }
+
     /// ServerAdmin.
     pub(crate) fn admin(self) -> &'s [u8] {
         bytes(self.record().server_admin)

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::directory::Overrides;
+use super::place::Place;
 
 /// Compiles regular expressions; httpd's own engine stands behind it.
 pub trait RegexCompiler {
@@ -42,6 +43,8 @@ pub struct Alias {
     pub target: String,
     /// The options.
     pub overrides: Overrides,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// What an alias made of a URL.
@@ -132,6 +135,7 @@ mod tests {
             pattern: Pattern::Path(path.to_owned()),
             target: target.to_owned(),
             overrides: Overrides::default(),
+            place: Place::default(),
         }
     }
 

@@ -250,6 +250,7 @@ impl DirectoryConfig {
 mod tests {
     use super::*;
     use crate::config::expand::Kind;
+    use crate::config::place::Place;
 
     fn handler(path: &str) -> Arc<HandlerScript> {
         Arc::new(HandlerScript { path: path.into(), overrides: Overrides::default() })
@@ -300,6 +301,7 @@ mod tests {
                 pattern: alias::Pattern::Path("/".to_owned()),
                 target: target.to_owned(),
                 overrides: Overrides::default(),
+                place: Place::default(),
             })],
         };
         let merged = ServerConfig::merge(&server("/base"), &server("/own"));

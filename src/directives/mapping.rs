@@ -136,7 +136,12 @@ fn alias(
             place: scope.place.clone(),
         });
     }
-    scope.server.aliases.push(Arc::new(Alias { pattern, target, overrides }));
+    scope.server.aliases.push(Arc::new(Alias {
+        pattern,
+        target,
+        overrides,
+        place: scope.place.clone(),
+    }));
     Ok(())
 }
 

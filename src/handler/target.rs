@@ -95,16 +95,8 @@ impl<'a> Target<'a> {
         facts: &'a RequestFacts<'a>,
     ) -> Verdict<'a> {
         let alias = request.attached::<Arc<Alias>>();
-        let handler = request.handler();
-        let script =
-            std::str::from_utf8(handler).ok().and_then(|name| directory.handler_script(name));
-        let how = match (script, alias) {
-            (Some(_), _) => Handler::HandlerScript,
-            (None, _) if !is_ours(request) => {
-                return Verdict::Decline;
-            }
-            (None, Some(_)) => Handler::Alias,
-            (None, None) => Handler::Script,
+        let Some((how, script)) = recognised(request, directory, alias) else {
+            return Verdict::Decline;
         };
         if let Some(refusal) = refused(request, directory, how) {
             return refuse(request, &refusal);
@@ -250,12 +242,32 @@ fn is_chunked(request: Request<'_>) -> bool {
     request.headers_in().find(c"Transfer-Encoding").is_some()
 }
 
+/// How a request came to be served by a script, if it is, and by which handler script.
+pub(super) fn recognised<'d>(
+    request: Request<'_>,
+    directory: &'d DirectoryConfig,
+    alias: Option<&Arc<Alias>>,
+) -> Option<(Handler, Option<&'d Arc<HandlerScript>>)> {
+    let name = std::str::from_utf8(request.handler()).ok();
+    let script = name.and_then(|name| directory.handler_script(name));
+    match (script, alias) {
+        (Some(_), _) => Some((Handler::HandlerScript, script)),
+        (None, _) if !is_ours(request) => None,
+        (None, Some(_)) => Some((Handler::Alias, None)),
+        (None, None) => Some((Handler::Script, None)),
+    }
+}
+
 fn refuse(request: Request<'_>, refusal: &Refusal) -> Verdict<'static> {
     request.log(Level::Error, refusal);
     Verdict::Refuse(Status::http(refusal.status))
 }
 
-fn refused(request: Request<'_>, directory: &DirectoryConfig, handler: Handler) -> Option<Refusal> {
+pub(super) fn refused(
+    request: Request<'_>,
+    directory: &DirectoryConfig,
+    handler: Handler,
+) -> Option<Refusal> {
     let text = |bytes| String::from_utf8_lossy(bytes);
     let header = |name| request.headers_in().find(name).map(|value| text(value.to_bytes()));
     let (transfer_encoding, content_length) =

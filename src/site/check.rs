@@ -2,14 +2,15 @@
 //!
 //! *Runs in:* httpd's parent, on each pass over the configuration and for `httpd -t`.
 
-use super::members::{implicit_group, member, members};
+use super::members::{implicit_group, implicit_member, member, members};
 use super::{Limits, globals, report, server_name};
 use crate::apache::log::{Level, Loggable};
 use crate::apache::pool::Pool;
 use crate::apache::server::Server;
-use crate::apache::{Status, hooks, mpm, statements};
+use crate::apache::{Status, hooks, mpm, probe, statements};
 use crate::config::{Globals, QUESTIONS};
 use crate::configcheck::{self, Report, Trial, Verdict};
+use crate::handler::explain;
 use crate::interpreters;
 use crate::parent::{self, Member};
 
@@ -25,12 +26,13 @@ pub(crate) fn check_config(pconf: Pool<'static>, server: Server<'static>) -> Sta
     if mpm::is_defined(configcheck::DEFINE) {
         return configcheck(&globals, server, result);
     }
-    let result =
-        result.and_then(
-            |members| {
-                if mpm::is_first_pass() { check_interpreters(&members) } else { Ok(()) }
-            },
-        );
+    let result = result.and_then(|members| {
+        if mpm::is_first_pass() && !probe::is_explaining() {
+            check_interpreters(&members)
+        } else {
+            Ok(())
+        }
+    });
     report(server, result)
 }
 
@@ -101,4 +103,26 @@ pub(super) fn tell_interpreters(members: &[(Member, Limits)], server: Server<'st
 
 fn subject(member: &Member) -> String {
     format!("WSGIDaemonProcess '{}' at {}", member.group.name, member.group.origin)
+}
+
+/// Prints, for `httpd -t -D WSGI_EXPLAIN`, who would serve the URLs that the environment
+/// names, each as if it had come in at the address in front of it, if there is one.
+pub(crate) fn explain(pconf: Pool<'static>, server: Server<'static>) {
+    let urls = std::env::var(probe::NAME).unwrap_or_default();
+    if !probe::is_explaining() || urls.is_empty() {
+        return;
+    }
+    let globals = globals(pconf).borrow();
+    let mut members = members(&globals, server).unwrap_or_default();
+    if globals.group("").is_none() {
+        members.extend(implicit_member(&globals, server, &mpm::mpm()));
+    }
+    let groups: Vec<_> = members.into_iter().map(|(member, _)| member.group).collect();
+    if !probe::begin(pconf, server) {
+        return server.log(Level::Error, "MWR1616: the rights of User and Group can't be taken on");
+    }
+    for line in urls.lines() {
+        let (address, url) = line.split_once(' ').unwrap_or(("", line));
+        print!("{}", explain::explain(pconf, server, &globals, &groups, address, url));
+    }
 }

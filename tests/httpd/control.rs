@@ -12,6 +12,8 @@ use std::thread;
 use crate::harness::{Config, Connection, Gate, Request, Server, program, settings, wait_for};
 use crate::ours_only;
 
+mod explain;
+
 const PID: &str = "import os
 def application(environ, start_response):
     start_response('200 OK', [])
@@ -147,7 +149,8 @@ fn a_group_is_scaled_up_and_down_under_load() {
         done(&server, &["scale", "app", "configured"]);
     });
     assert_eq!(answering(&server).len(), 1);
-    assert!(refused(&server, &["scale", "none", "2"]).contains("no process group 'none'"));
+    let text = refused(&server, &["scale", "none", "2"]);
+    assert!(text.contains("no process group 'none', but groups '%{GLOBAL}', 'app'"), "{text}");
     assert!(refused(&server, &["scale", "app", "0"]).contains("use drain"));
 }
 

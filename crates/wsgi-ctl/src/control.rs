@@ -1,10 +1,12 @@
 //! `wsgictl`: what runs in an httpd's daemon processes, and orders to their supervisor.
 //!
 //! What is shown is read from the slot table, which the supervisor lends, and from
-//! `/proc`: Python is not asked, and the supervisor only once.
+//! `/proc`: Python is not asked, and the supervisor only once. What a URL comes to is
+//! asked of another httpd that only checks its configuration.
 //!
 //! *Runs in:* a process of its own, as root or as whoever runs httpd. *Threads:* one.
 
+mod explain;
 mod json;
 mod link;
 pub mod options;
@@ -35,6 +37,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         "status" => status(&given),
         "top" => top::run(&given),
         "stacks" => stacks::run(&given),
+        "explain" => explain::run(&given),
         _ => order_of(&given).and_then(|order| carry_out(&given, &order)),
     };
     match done {

@@ -30,6 +30,8 @@ pub fn page(snapshot: &Snapshot, refresh: u32) -> String {
     out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.push_str("<meta name=\"robots\" content=\"noindex\">\n");
+    // Else browsers ask the application for one.
+    out.push_str("<link rel=\"icon\" href=\"data:,\">\n");
     if refresh > 0 {
         let _ = writeln!(out, "<meta http-equiv=\"refresh\" content=\"{refresh}\">");
     }
@@ -55,7 +57,7 @@ fn header(out: &mut String, snapshot: &Snapshot, refresh: u32) {
     } else {
         out.push_str(" · <span class=\"state failed\">the supervisor is not running</span>");
     }
-    let _ = write!(out, " · configuration {} for ", supervisor.configurations);
+    let _ = write!(out, " · generation {} for ", supervisor.generation);
     age(out, snapshot, supervisor.configured);
     out.push_str(
         "</p>\n<p><a href=\"?json\">JSON</a> · <a href=\"?openmetrics\">OpenMetrics</a> · ",

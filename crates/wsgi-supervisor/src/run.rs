@@ -11,6 +11,7 @@ mod children;
 mod departure;
 mod desk;
 mod launching;
+mod libraries;
 mod link;
 mod logs;
 mod memory;

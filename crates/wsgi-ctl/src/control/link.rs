@@ -10,6 +10,7 @@ use wsgi_proto::VERSION;
 use wsgi_proto::admin::{Attach, ToControl, ToSupervisor};
 use wsgi_proto::limits::MAX_DATAGRAM;
 use wsgi_status::Snapshot;
+use wsgi_sys::socket::Credentials;
 use wsgi_sys::table::Table;
 use wsgi_sys::{listener, socket};
 
@@ -111,6 +112,15 @@ impl Link {
         let answer = ToControl::decode(bytes)
             .map_err(|_| "wsgictl and wsgi-supervisor are not of one release".to_owned())?;
         Ok((answer, received.descriptors))
+    }
+
+    /// Who listens at the socket.
+    ///
+    /// # Errors
+    /// The kernel does not tell.
+    pub(super) fn peer(&self) -> Result<Credentials, String> {
+        listener::peer(self.socket.as_fd())
+            .map_err(|error| format!("who is at the socket is unknown: {error}"))
     }
 
     /// Borrows the slot table.

@@ -53,6 +53,24 @@ pub const PROGRAM: Program = Program {
             options: &[ALL, SOCKET],
         },
         Command {
+            name: "explain",
+            operands: "URL …",
+            arity: (1, usize::MAX),
+            summary: "Tells who would serve a URL, by the configuration files as they are now: \
+                      virtual host, script, groups, interpreter, user, and the directives that \
+                      decide it. Needs httpd 2.4.49.",
+            options: &[
+                choice(
+                    "--address",
+                    "IP",
+                    "Where the request comes in; if not given, the URL's own address, else the \
+                     one that httpd listens on, 127.0.0.1 if it listens on all.",
+                ),
+                JSON,
+                SOCKET,
+            ],
+        },
+        Command {
             name: "reload",
             operands: GROUP,
             arity: (0, 1),

@@ -13,7 +13,7 @@ pub(super) fn text(now: &Snapshot, before: Option<&Snapshot>) -> String {
     let supervisor = &now.supervisor;
     let _ = writeln!(
         out,
-        "mod_wsgi {}, supervisor {}, configuration {} since {}",
+        "mod_wsgi {}, supervisor {}, generation {} for {}",
         now.version,
         supervisor.pid,
         supervisor.generation,

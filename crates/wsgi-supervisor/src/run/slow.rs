@@ -11,6 +11,7 @@ use wsgi_sys::table::SlotNote;
 use wsgi_sys::{clock, process};
 
 use super::Loop;
+use super::libraries::libraries;
 use crate::state::{DaemonId, SlowRequest};
 
 /// Longest path of a URL that is logged, in characters.
@@ -86,18 +87,22 @@ fn kernel_state(pid: i32) -> String {
         let stat = read("stat");
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         let (name, wait) = (read("comm"), read("wchan"));
+        let call = read("syscall");
         let mut line = format!(
             "  thread {tid} ({name}) {}, waits in {}, system call {}",
             state.map_or("gone", meaning),
             or_nothing(&wait),
-            or_nothing(&read("syscall")),
+            or_nothing(&call),
         );
         let stack = read("stack").replace("[<0>] ", "");
         if !stack.is_empty() {
             let _ = write!(line, ", kernel stack {stack}");
         }
         line.push('\n');
-        if !wait.contains("futex") && !wait.contains("ep_poll") {
+        if !["futex", "ep_poll", "epoll"].iter().any(|waits| wait.contains(waits)) {
+            if let Some(libraries) = libraries(pid, &call) {
+                let _ = writeln!(line, "    in {libraries}");
+            }
             holders.push_str(&line);
         }
         all.push_str(&line);

@@ -346,9 +346,13 @@ fn pids(daemons: &[(DaemonId, i32)]) -> Vec<u32> {
     daemons.iter().filter_map(|(_, pid)| u32::try_from(*pid).ok()).collect()
 }
 
-/// "group 'a'" or "groups 'a', 'b'".
+/// "group 'a'" or "groups 'a', 'b'", by the names that orders have for them.
 fn listed(groups: &[String]) -> String {
-    let names: Vec<String> = groups.iter().map(|name| format!("'{name}'")).collect();
+    let name = |name: &String| match name.as_str() {
+        "" => "'%{GLOBAL}'".to_owned(),
+        name => format!("'{name}'"),
+    };
+    let names: Vec<String> = groups.iter().map(name).collect();
     let noun = if names.len() == 1 { "group" } else { "groups" };
     format!("{noun} {}", names.join(", "))
 }
