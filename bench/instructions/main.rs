@@ -1,6 +1,6 @@
-//! Does one operation of the codec many times, to be counted by valgrind.
+//! Does one operation of a request's path many times, to be counted by valgrind.
 //!
-//! `codec-instructions OPERATION COUNT`; `run` subtracts two counts, so that
+//! `request-instructions OPERATION COUNT`; `run` subtracts two counts, so that
 //! starting up costs nothing.
 
 use std::env;
@@ -13,6 +13,29 @@ use wsgi_proto::channel::{
     environ_name_id,
 };
 use wsgi_proto::deframe::{Next, next};
+use wsgi_sys::table::{
+    Attempt, PoolRef, PoolShape, PoolState, ProcessState, SUPERVISOR_LEASE, Table,
+};
+
+/// The module's own source: it is no library that could be linked.
+#[path = "../../src/environ.rs"]
+#[allow(dead_code)]
+mod environ;
+#[path = "../../src/proxies.rs"]
+#[allow(dead_code)]
+mod proxies;
+
+/// What `proxies` needs of the module's configuration. No proxy is trusted here.
+#[allow(dead_code)]
+mod config {
+    #[derive(Debug)]
+    pub(crate) struct Network;
+    impl Network {
+        pub(crate) fn contains(&self, _: std::net::IpAddr) -> bool {
+            false
+        }
+    }
+}
 
 /// What a browser's GET through httpd's default configuration has.
 const ENVIRON: [(&str, &str); 30] = [
@@ -54,6 +77,22 @@ const HEADERS: [(&str, &str); 3] = [
     ("Cache-Control", "no-store"),
 ];
 
+/// The header fields of the environ above, as httpd has them.
+const REQUEST_HEADERS: [(&str, &str); 9] = [
+    ("Host", "www.example.org"),
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    ("Accept-Language", "en-GB,en;q=0.5"),
+    ("Accept-Encoding", "gzip, deflate, br, zstd"),
+    ("Connection", "keep-alive"),
+    ("Cookie", "session=0af7651916cd43dd8448eb211c80319c; theme=dark"),
+    ("Upgrade-Insecure-Requests", "1"),
+    ("X-Trace-Id", "4bf92f3577b34da6a3ce929d0e0e4736"),
+];
+
+/// Threads of each process of a pool.
+const THREADS: u32 = 15;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
     let [_, operation, count] = arguments.as_slice() else { return ExitCode::from(2) };
@@ -75,9 +114,14 @@ fn repeat(operation: &str, count: u32) -> Result<(), Error> {
     let request = encoded.clone();
     encoded.clear();
     encode_response(&mut encoded)?;
+    let one = pool(1);
+    let many = pool(64);
     for _ in 0..count {
         buffer.clear();
         match operation {
+            "write-environ" => write_environ(&mut buffer)?,
+            "reserve" => reserve(&one)?,
+            "reserve-of-64" => reserve(&many)?,
             "encode-request" => encode_request(&mut buffer, black_box(&ids))?,
             "decode-request" => decode(black_box(&request))?,
             "encode-response" => encode_response(&mut buffer)?,
@@ -87,6 +131,70 @@ fn repeat(operation: &str, count: u32) -> Result<(), Error> {
         black_box(&buffer);
     }
     Ok(())
+}
+
+fn write_environ(buffer: &mut Vec<u8>) -> Result<(), Error> {
+    let facts = environ::Facts {
+        method: b"GET",
+        uri: b"/articles/2026/11/index.html",
+        path_info: b"/articles/2026/11/index.html",
+        query: b"page=2&order=date",
+        request_line: b"GET /articles/2026/11/index.html?page=2&order=date HTTP/1.1",
+        protocol: b"HTTP/1.1",
+        scheme: b"https",
+        is_https: true,
+        filename: b"/srv/site/app.wsgi",
+        document_root: b"/var/www/html",
+        context_document_root: b"/var/www/html",
+        server_name: b"www.example.org",
+        server_port: 443,
+        server_address: b"192.0.2.1",
+        server_software: b"Apache/2.4.71 (Unix)",
+        client_address: b"192.0.2.77",
+        client_port: 51234,
+        listener_port: 443,
+        process_id: 4711,
+        request_id: b"1795345200000000-4711-12",
+        connection_id: b"12",
+        callable_object: b"application",
+        request_handler: b"wsgi-script",
+        ..environ::Facts::default()
+    };
+    let bytes = |(name, value): (&'static str, &'static str)| (name.as_bytes(), value.as_bytes());
+    let times = (1_795_345_200_000_000, 1_795_345_200_000_120);
+    let mut record =
+        RequestWriter::new(buffer, false, times, b"/srv/site/app.wsgi", b"", b"application");
+    let headers = REQUEST_HEADERS.into_iter().map(bytes);
+    let changes = proxies::Changes::default();
+    environ::write(&mut record, black_box(&facts), &changes, std::iter::empty(), headers);
+    record.finish()
+}
+
+/// A ready pool; `None` if the system has no memory for the table.
+fn pool(processes: u32) -> Option<(Table, PoolRef)> {
+    let (_, table) = Table::create().ok()?;
+    let pool =
+        table.open_pool(0, &PoolShape { processes, threads: THREADS, ..PoolShape::default() });
+    for process in 0..processes {
+        table.set_process(process, ProcessState::Ready, 1, 1);
+    }
+    table.set_pool_state(0, PoolState::Ready);
+    for slot in 0..processes * THREADS {
+        table.free_slot(pool, slot, 1);
+    }
+    Some((table, pool))
+}
+
+/// Takes a slot and gives it back, as each request does.
+fn reserve(pool: &Option<(Table, PoolRef)>) -> Result<(), Error> {
+    let (table, pool) = pool.as_ref().ok_or(Error::Invalid("table"))?;
+    match table.reserve(*pool, SUPERVISOR_LEASE) {
+        Attempt::Reserved(reservation) => {
+            table.release(*pool, black_box(reservation), SUPERVISOR_LEASE);
+            Ok(())
+        }
+        _ => Err(Error::Invalid("slot")),
+    }
 }
 
 fn encode_request(buffer: &mut Vec<u8>, ids: &[u8; 30]) -> Result<(), Error> {
