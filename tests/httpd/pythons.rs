@@ -270,7 +270,10 @@ def goodbye():
     print('goodbye of %s' % name)
 def application(environ, start_response):
     atexit.register(goodbye)
-    threading.Thread(target=finish).start()
+    thread = threading.Thread(target=finish)
+    # Else it would be a daemon, like the threads that serve requests.
+    thread.daemon = False
+    thread.start()
     start_response('200 OK', [])
     return [name.encode('ascii')]
 ";
