@@ -109,6 +109,11 @@ pub(super) fn library_path(pythons: &[Python]) -> String {
 
 /// An httpd with a group for each Python, whose script is at `/NAME`.
 fn serve(pythons: &[Python], options: &str, script: &str) -> Server {
+    serving(pythons, options, script).start()
+}
+
+/// Its configuration.
+fn serving(pythons: &[Python], options: &str, script: &str) -> Config {
     let mut config = with_libraries(Config::new(), pythons).file("script.wsgi", script);
     for python in pythons {
         let name = &python.name;
@@ -116,7 +121,7 @@ fn serve(pythons: &[Python], options: &str, script: &str) -> Server {
             .line(&python.group(options))
             .line(&format!("WSGIScriptAlias /{name} {{apps}}/script.wsgi process-group={name}"));
     }
-    config.start()
+    config
 }
 
 const FACTS: &str = "
@@ -277,14 +282,7 @@ def application(environ, start_response):
     start_response('200 OK', [])
     return [name.encode('ascii')]
 ";
-    let mut server = with_libraries(Config::new(), &pythons).expect_errors();
-    for python in &pythons {
-        let name = &python.name;
-        server = server
-            .line(&python.group("threads=1"))
-            .line(&format!("WSGIScriptAlias /{name} {{apps}}/script.wsgi process-group={name}"));
-    }
-    let mut server = server.file("script.wsgi", script).start();
+    let mut server = serving(&pythons, "threads=1", script).expect_errors().start();
     let versions: Vec<_> =
         pythons.iter().map(|python| server.text(&format!("/{}", python.name))).collect();
     let log = server.log();
