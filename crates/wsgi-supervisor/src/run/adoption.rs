@@ -98,9 +98,10 @@ impl Loop {
     }
 
     /// Takes tickets, and slots of this supervisor's own daemons, from leases that nobody has
-    /// registered with it. Nothing was sent yet over their channels, which only a registered child can fetch; the
-    /// holder, if it lives, finds another one. Where earlier daemons run, their slots are left
-    /// alone: a child may be busy with a long request and has had no reason to register.
+    /// registered with it. Nothing was sent yet over their channels, which only a registered
+    /// child can fetch; the holder, if it lives, finds another one. Where earlier daemons run,
+    /// their slots are left alone: a child may be busy with a long request and has had no reason
+    /// to register.
     fn take_from_old_leases(&mut self) {
         let leases: Vec<u32> = self.children.values().map(|child| child.lease).collect();
         let own = self.workers.values().filter(|worker| worker.own);
