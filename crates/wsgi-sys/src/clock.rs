@@ -1,4 +1,4 @@
-//! The wall clock, and the clock of a thread.
+//! The wall clock, the one that never goes back, and that of a thread.
 //!
 //! *Runs in:* httpd child, supervisor, daemon.
 
@@ -12,12 +12,22 @@ pub fn microseconds() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Microseconds since some moment before, the same one for all processes.
+#[must_use]
+pub fn monotonic() -> u64 {
+    u64::try_from(read(libc::CLOCK_MONOTONIC).as_micros()).unwrap_or(u64::MAX)
+}
+
 /// CPU time that the calling thread has used.
 #[must_use]
 pub fn thread_time() -> Duration {
+    read(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn read(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes the time there; if it does not, it stays 0.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -32,6 +32,7 @@
 mod accounts;
 mod activity;
 mod chronicle;
+mod flow;
 mod futex;
 mod layout;
 mod leases;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Orde
 
 use super::accounts::AccountRecord;
 use super::chronicle::Chronicle;
+use super::flow::FlowRecord;
 use super::notes::NoteRecord;
 use super::profiles::ProfileRecord;
 use super::waits::Waits;
@@ -16,7 +17,7 @@ use super::{
 };
 
 /// "wsgislot"; the last byte changes with the layout.
-const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x05");
+const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x06");
 
 /// The whole table.
 #[repr(C, align(64))]
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) chronicle: Chronicle,
     pub(super) accounts: [AccountRecord; MAX_POOLS as usize],
     profiles: [ProfileRecord; MAX_PROCESSES as usize],
+    flows: [FlowRecord; MAX_PROCESSES as usize],
 }
 
 #[repr(C, align(64))]
@@ -117,11 +119,19 @@ impl Shared {
 
     /// The process entry that the slot belongs to.
     pub(super) fn owner(&self, slot: u32) -> Option<&ProcessRecord> {
-        self.process(self.owners.get(slot as usize)?.load(Relaxed))
+        self.process(self.owner_index(slot)?)
+    }
+
+    pub(super) fn owner_index(&self, slot: u32) -> Option<u32> {
+        Some(self.owners.get(slot as usize)?.load(Relaxed))
     }
 
     pub(super) fn note(&self, slot: u32) -> Option<&NoteRecord> {
         self.notes.get(slot as usize)
+    }
+
+    pub(super) fn flow(&self, process: u32) -> Option<&FlowRecord> {
+        self.flows.get(process as usize)
     }
 
     pub(super) fn profile(&self, process: u32) -> Option<&ProfileRecord> {

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::layout::{PoolRecord, ProcessRecord};
 use super::word::{Hold, Word};
 use super::{Attempt, MAX_SLOTS, PoolRef, PoolState, ProcessState, Reservation, SlotView, Table};
+use crate::clock;
 
 /// Searches for a free slot before an attempt is given up: each one was lost to
 /// somebody else, who got a slot.
 const SEARCHES: usize = 64;
 
 impl Table {
-    /// The lowest free slot of the least busy ready process, unless tickets wait.
+    /// The lowest free slot of the first ready process that keeps up with what it has, else of
+    /// the least busy one, unless tickets wait.
     pub fn reserve(&self, pool: PoolRef, lease: u32) -> Attempt {
         let Some(record) = self.shared().pool(pool.index).filter(|_| self.lease_is_valid(lease))
         else {
@@ -54,8 +56,12 @@ impl Table {
     /// The application took so many microseconds for the request in the slot, which the
     /// caller holds and is about to release.
     pub fn spend(&self, reservation: Reservation, microseconds: u64) {
-        if let Some(spent) = self.shared().spent.get(reservation.slot as usize) {
+        let shared = self.shared();
+        if let Some(spent) = shared.spent.get(reservation.slot as usize) {
             spent.store(spent.load(Relaxed).saturating_add(microseconds), Relaxed);
+        }
+        if let Some(flow) = shared.owner_index(reservation.slot).and_then(|it| shared.flow(it)) {
+            flow.ended(microseconds, clock::monotonic());
         }
     }
 
@@ -72,7 +78,7 @@ impl Table {
         let shared = self.shared();
         let record = shared.pool(pool)?;
         for _ in 0..SEARCHES {
-            let (slot, epoch) = self.least_busy(pool, record)?;
+            let (slot, epoch) = self.best_slot(pool, record)?;
             if !shared.word(slot)?.change(Word::free(epoch), Word::busy(lease, epoch)) {
                 continue;
             }
@@ -88,7 +94,7 @@ impl Table {
     }
 
     /// Slot and epoch of the best candidate.
-    fn least_busy(&self, pool: u32, record: &PoolRecord) -> Option<(u32, u32)> {
+    fn best_slot(&self, pool: u32, record: &PoolRecord) -> Option<(u32, u32)> {
         let shared = self.shared();
         let first = record.first_process.load(Relaxed);
         let mut best = None;
@@ -117,19 +123,19 @@ impl Table {
                     Hold::Free | Hold::Absent => {}
                     Hold::Busy | Hold::Handed | Hold::Broken | Hold::Retired => busy += 1,
                 }
-                if busy >= least {
-                    break;
-                }
             }
             let limit = process.limit.load(Relaxed);
             if limit != 0 && self.served_by(process).saturating_add(busy.into()) >= limit.into() {
                 continue;
             }
-            if free.is_some() && busy < least {
+            if free.is_none() {
+                continue;
+            }
+            if busy == 0 || shared.flow(index)?.keeps_up(busy, clock::monotonic) {
+                return free;
+            }
+            if busy < least {
                 (best, least) = (free, busy);
-                if busy == 0 {
-                    break;
-                }
             }
         }
         best
