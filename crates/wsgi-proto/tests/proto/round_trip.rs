@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
-use wsgi_proto::channel::{ENVIRON_NAMES, environ_name, environ_name_id};
+use wsgi_proto::channel::{ENVIRON_NAMES, environ_name, environ_name_id, find_environ_name};
 use wsgi_proto::deframe::{Next, next};
 use wsgi_proto::{control, daemon, mailbox};
 
@@ -49,8 +49,12 @@ fn environ_names_and_numbers_are_one_to_one() {
     for (index, name) in ENVIRON_NAMES.iter().enumerate() {
         let id = u8::try_from(index + 1).unwrap();
         assert_eq!((environ_name(id), environ_name_id(name)), (Some(*name), id));
+        assert_eq!(find_environ_name(name.as_bytes()), id);
     }
     assert_eq!(environ_name(0), None);
     assert_eq!(environ_name(u8::try_from(ENVIRON_NAMES.len() + 1).unwrap()), None);
     assert_eq!(environ_name_id("HTTP_PROXY"), 0);
+    for unknown in ["", "X", "HTTP_", "HTTP_PROXY", "HTTP_HOSX", "HTTP_X_REQUEST_01"] {
+        assert_eq!(find_environ_name(unknown.as_bytes()), 0, "{unknown}");
+    }
 }
