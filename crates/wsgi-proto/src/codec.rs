@@ -169,6 +169,13 @@ impl<'b> RecordWriter<'b> {
         self
     }
 
+    /// Appends a `u8`, and bytes with their length as [`RecordWriter::bytes`] does: one
+    /// entry of many, so in one step.
+    pub fn tagged(&mut self, tag: u8, bytes: &[u8]) -> &mut Self {
+        let [a, b, c, d] = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        self.raw(&[tag, a, b, c, d]).raw(bytes)
+    }
+
     /// Appends a `u8`.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.raw(&[value])

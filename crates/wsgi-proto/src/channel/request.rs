@@ -63,13 +63,13 @@ impl<'b> RequestWriter<'b> {
         if environ_name(id).is_none() {
             self.fault = Some(Error::Invalid("environ id"));
         }
-        self.record.u8(id).bytes(value);
+        self.record.tagged(id, value);
         self.counted();
     }
 
     /// Appends an entry with its name.
     pub fn named(&mut self, name: &[u8], value: &[u8]) {
-        self.record.u8(0).bytes(name).bytes(value);
+        self.record.tagged(0, name).bytes(value);
         if name.len() > MAX_ENVIRON_NAME {
             self.fault = Some(Error::TooLong("environ name"));
         }
