@@ -130,6 +130,12 @@ impl<'a> Reader<'a> {
         self.take(length, field)
     }
 
+    /// What was not taken yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Bytes not taken yet.
     #[must_use]
     pub fn remaining(&self) -> usize {

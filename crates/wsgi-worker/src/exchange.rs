@@ -90,7 +90,6 @@ impl Desk {
         line: &Arc<Line>,
         seat: usize,
         request: RequestReader<'_>,
-        payload: &[u8],
     ) -> Result<Conclusion, Lost> {
         let daemon_start = epoch_seconds();
         let began = Instant::now();
@@ -99,7 +98,7 @@ impl Desk {
         log::set_destination(Some(Destination { line: Arc::clone(line), serial }));
         let last = CPU.take();
         let cpu = request.cpu_time.then(|| last.unwrap_or_else(clock::thread_time));
-        let environ = match self.environ.build(py, request, payload) {
+        let environ = match self.environ.build(py, request) {
             Ok(environ) => Ok(environ),
             Err(EnvironError::Record(error)) => return Err(error.into()),
             Err(EnvironError::Python(error)) => Err(error),
@@ -108,21 +107,18 @@ impl Desk {
             if request.handler_script.is_empty() { request.script } else { request.handler_script };
         let mut exchange = Exchange { desk: self, line, serial };
         let result = environ.and_then(|environ| {
-            let is_head = environ
-                .get_item(known(py, const { environ_name_id("REQUEST_METHOD") }))?
-                .is_some_and(|method| method.eq("HEAD").unwrap_or(false));
-            let failure = exchange.respond(py, seat, &request, script, &environ, daemon_start)?;
-            Ok((failure, is_head))
+            exchange.respond(py, seat, &request, script, &environ, daemon_start)
         });
-        let (failure, is_head) = result.unwrap_or_else(|error| {
+        let failure = result.unwrap_or_else(|error| {
             let script = String::from_utf8_lossy(script);
-            (Some(exchange.report(py, &script, &error)), false)
+            Some(exchange.report(py, &script, &error))
         });
         events::finished(py, line, serial, failure);
         thread::set_idle(py, seat);
         errors::end_lines(py);
         self.end_errors(py);
         log::set_destination(None);
+        let is_head = self.environ.facts().is_head;
         Ok(Conclusion { failure, is_head, script: self.script.shown(script), began, cpu })
     }
 
@@ -215,11 +211,7 @@ impl Exchange<'_> {
         environ: &Bound<'_, PyDict>,
         daemon_start: f64,
     ) -> PyResult<()> {
-        let announced =
-            match environ.get_item(known(py, const { environ_name_id("CONTENT_LENGTH") }))? {
-                Some(length) => length.extract::<String>()?.parse().ok(),
-                None => None,
-            };
+        let announced = self.desk.environ.facts().announced;
         let input = Input { line: Arc::clone(self.line), serial: self.serial, announced };
         environ.set_item(intern!(py, "wsgi.input"), input.into_pyobject(py)?)?;
         let destination = Destination { line: Arc::clone(self.line), serial: self.serial };

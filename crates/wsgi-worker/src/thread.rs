@@ -45,7 +45,7 @@ pub(crate) fn work(py: Python<'_>, thread: usize) -> PyResult<()> {
         let (line, seat) = (&turn.channel.line, turn.seat);
         match RequestReader::new(flags, &payload)
             .map_err(Lost::from)
-            .and_then(|request| desk.run(py, line, seat, request, &payload))
+            .and_then(|request| desk.run(py, line, seat, request))
         {
             Ok(conclusion) => last = Some((turn, conclusion)),
             Err(lost) => py.detach(|| turn.lose(&lost)),

@@ -163,6 +163,24 @@ impl<'a> RequestReader<'a> {
         })
     }
 
+    /// Bytes of the entries that were not read yet.
+    #[must_use]
+    pub fn unread(&self) -> &'a [u8] {
+        self.reader.rest()
+    }
+
+    /// Passes over the next entry if its bytes are those of `entry`, a whole one that was
+    /// read from another record.
+    pub fn pass(&mut self, entry: &[u8]) -> bool {
+        let same = self.left > 0 && self.unread().starts_with(entry);
+        if same {
+            self.left -= 1;
+            // As many bytes are there.
+            let _ = self.reader.take(entry.len(), "environ entry");
+        }
+        same
+    }
+
     /// The next environ entry; none at the record's end.
     ///
     /// # Errors
