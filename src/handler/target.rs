@@ -44,7 +44,8 @@ pub(crate) fn translate_name(request: Request<'_>) -> Status {
     let Some(mapped) = config.translate(request.uri()) else {
         return Status::DECLINED;
     };
-    request.set_filename(request.pool().string(&mapped.filename));
+    let [file, rest] = &mapped.filename;
+    request.set_filename(request.pool().join([file, rest]));
     request.set_handler(HANDLER);
     request.attach::<Arc<Alias>>(mapped.alias);
     Status::OK
