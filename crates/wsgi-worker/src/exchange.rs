@@ -347,7 +347,7 @@ impl Conclusion {
             output: reply.output,
         };
         reply.end(end)?;
-        reply.flush(socket)
+        reply.finish(socket)
     }
 
     fn outcome(&self, reply: &crate::reply::Reply) -> Outcome {
