@@ -92,11 +92,27 @@ impl From<wsgi_proto::Error> for Problem {
     }
 }
 
-/// Sends the encoded request. What goes along of the body is bounded, so that this
-/// waits for nothing but the worker's reading of the environ.
-pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> Result<(), Problem> {
+/// Sends the encoded request: by the channel's lane if it has no body, by its socket otherwise.
+/// What goes along of the body is bounded, so that this waits for nothing but the worker's reading
+/// of the environ.
+pub(super) fn send(
+    slot: &Slot<'_>,
+    record: &[u8],
+    has_body: bool,
+    upload: &mut Upload<'_>,
+) -> Result<(), Problem> {
+    let channel = slot.channel();
+    if let Some(beside) = channel.beside() {
+        if has_body {
+            beside.lane.refuse();
+        } else if beside.offer(record) {
+            return Ok(());
+        } else {
+            beside.lane.expect();
+        }
+    }
     let body = upload.read_ahead();
-    let socket = slot.channel().socket();
+    let socket = channel.socket();
     let total = record.len() + body.len();
     let mut sent = 0;
     while sent < total {
@@ -112,6 +128,7 @@ pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> R
             }
         })?;
     }
+    channel.ring();
     Ok(())
 }
 

@@ -249,7 +249,7 @@ impl<'a> Target<'a> {
 
     /// The same for an exchange that broke down.
     pub(super) fn failure(&self, code: &str, problem: &dyn fmt::Display) -> String {
-        self.text(&format!("MWR{code}"), &problem.to_string())
+        self.text(code, &problem.to_string())
     }
 }
 

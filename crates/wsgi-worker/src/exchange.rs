@@ -345,7 +345,7 @@ impl Conclusion {
             output: reply.output,
         };
         reply.end(end)?;
-        reply.flush(socket)
+        reply.finish(socket)
     }
 
     fn outcome(&self, reply: &crate::reply::Reply) -> Outcome {
