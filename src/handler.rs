@@ -37,7 +37,7 @@ use send::{Body, Problem};
 use target::{RequestFacts, Target, Verdict};
 use upload::Upload;
 
-pub(crate) use target::translate_name;
+pub(crate) use target::{map_to_storage, translate_name};
 
 /// Answers when this child could not set itself up, and said so at its start: what
 /// would run a script must not fall to a handler that shows its source.

@@ -132,6 +132,10 @@ impl Hooks for Module {
         handler::translate_name(request)
     }
 
+    fn map_to_storage(request: Request<'_>) -> Status {
+        handler::map_to_storage(request)
+    }
+
     fn access_checker(request: Request<'_>) -> Status {
         access::access_checker(home(), request)
     }

@@ -32,6 +32,9 @@ pub(crate) trait Hooks {
     fn monitor(server: Server<'static>);
     /// Maps a URL to a file. *Runs in:* the child, on a worker thread.
     fn translate_name(request: Request<'_>) -> Status;
+    /// Finds the settings of the directories on the way to that file. *Runs in:* the child, on
+    /// a worker thread.
+    fn map_to_storage(request: Request<'_>) -> Status;
     /// Whether a client is let in, before anybody asks who the user is. *Runs in:* the
     /// child, on a worker thread.
     fn access_checker(request: Request<'_>) -> Status;
@@ -88,6 +91,8 @@ static BEFORE_HOST: Order<2> = Order([c"mod_authz_host.c".as_ptr(), std::ptr::nu
 // SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
 pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::apr_pool_t) {
     const MIDDLE: c_int = 10;
+    // The core's own hook of this kind is the only one behind it.
+    const LAST: c_int = 20;
     // A script may decide by the URL, so each one of an internal request is asked about.
     #[allow(clippy::cast_possible_wrap)] // a small number
     const AUTH_PER_URI: c_int = sys::AP_AUTH_INTERNAL_PER_URI as c_int;
@@ -107,6 +112,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
             BEFORE_USERDIR.0.as_ptr(),
             MIDDLE,
         );
+        sys::ap_hook_map_to_storage(Some(map_to_storage::<H>), none, none, LAST);
         sys::ap_hook_check_access(
             Some(access_checker::<H>),
             AFTER_SSL.0.as_ptr(),
@@ -218,6 +224,12 @@ unsafe extern "C" fn monitor<H: Hooks>(
 unsafe extern "C" fn translate_name<H: Hooks>(request: *mut sys::request_rec) -> c_int {
     // SAFETY: the hook's contract: the request is alive and this thread's.
     unsafe { with_request(request, H::translate_name) }
+}
+
+// SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.
+unsafe extern "C" fn map_to_storage<H: Hooks>(request: *mut sys::request_rec) -> c_int {
+    // SAFETY: the hook's contract: the request is alive and this thread's.
+    unsafe { with_request(request, H::map_to_storage) }
 }
 
 // SAFETY: httpd calls this, with arguments as the field or hook that it is stored in says.

@@ -14,6 +14,7 @@ use super::{Status, sys};
 pub(crate) enum FileType {
     Missing,
     Directory,
+    File,
     Other,
 }
 
@@ -138,6 +139,39 @@ impl<'r> Request<'r> {
         unsafe { (*self.raw()).filename = filename.as_ptr().cast_mut() };
     }
 
+    pub(crate) fn set_path_info(self, path_info: &'r CStr) {
+        // SAFETY: the record is alive, the string lives in its pool.
+        unsafe { (*self.raw()).path_info = path_info.as_ptr().cast_mut() };
+    }
+
+    /// Looks what the request's filename is, and leaves it for the directory walk; nothing is
+    /// left if there is no file.
+    pub(crate) fn find_file(self) -> FileType {
+        let wanted = sys::APR_FINFO_MIN.cast_signed();
+        // SAFETY: the record is alive; no file is a valid answer of the same type as zeros.
+        unsafe {
+            let found = &raw mut (*self.raw()).finfo;
+            if sys::ap_run_dirwalk_stat(found, self.raw(), wanted) != 0
+                || (*found).filetype != sys::APR_REG
+            {
+                found.write_bytes(0, 1);
+            }
+        }
+        self.file_type()
+    }
+
+    /// Has httpd apply the settings of the directories on the way to the file, and of the file,
+    /// as its own hook for `map_to_storage` does.
+    pub(crate) fn walk_directories(self) -> Status {
+        // SAFETY: the request is alive, and in the hook from which httpd calls these.
+        Status(unsafe {
+            match sys::ap_directory_walk(self.raw()) {
+                0 => sys::ap_file_walk(self.raw()),
+                refused => refused,
+            }
+        })
+    }
+
     pub(crate) fn handler(self) -> &'r [u8] {
         bytes(self.field(|r| r.handler))
     }
@@ -174,6 +208,7 @@ impl<'r> Request<'r> {
         match self.field(|r| r.finfo.filetype) {
             sys::APR_NOFILE => FileType::Missing,
             sys::APR_DIR => FileType::Directory,
+            sys::APR_REG => FileType::File,
             _ => FileType::Other,
         }
     }

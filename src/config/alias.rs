@@ -57,6 +57,16 @@ pub struct Mapped<'a> {
 }
 
 impl Alias {
+    /// Takes a file that [`Alias::filename`] made apart into the script and the path info behind
+    /// it, if both are there and the alias says where the script ends.
+    #[must_use]
+    pub fn split<'f>(&self, filename: &'f [u8]) -> Option<(&'f [u8], &'f [u8])> {
+        let script = self.target.as_bytes();
+        let whole = matches!(self.pattern, Pattern::Path(_)) && !script.ends_with(b"/");
+        let path_info = filename.strip_prefix(script).filter(|_| whole)?;
+        path_info.starts_with(b"/").then(|| filename.split_at(script.len()))
+    }
+
     /// The file for a decoded URL path; none if the alias does not match.
     #[must_use]
     pub fn filename(&self, uri: &[u8]) -> Option<Vec<u8>> {
@@ -162,6 +172,23 @@ mod tests {
             let filename = filename.map(|name| name.as_bytes().to_vec());
             assert_eq!(alias(path, "/a.wsgi").filename(uri.as_bytes()), filename, "{path} {uri}");
         }
+    }
+
+    #[test]
+    fn a_script_with_path_info_is_told_from_a_directory() {
+        let split = |target, filename: &'static str| {
+            let parts = alias("/", target).split(filename.as_bytes())?;
+            Some((str::from_utf8(parts.0).unwrap(), str::from_utf8(parts.1).unwrap()))
+        };
+        assert_eq!(split("/s/a.wsgi", "/s/a.wsgi//x/y"), Some(("/s/a.wsgi", "//x/y")));
+        assert_eq!(split("/s/a.wsgi", "/s/a.wsgi/"), Some(("/s/a.wsgi", "/")));
+        assert_eq!(split("/s/a.wsgi", "/s/a.wsgi"), None);
+        assert_eq!(split("/s/a.wsgi", "/s/a.wsgi2/x"), None);
+        assert_eq!(split("/s/", "/s/a.wsgi/x"), None);
+        assert_eq!(split("/s/a.wsgi", "/other/x"), None);
+        let by_expression =
+            Alias { pattern: Pattern::Regex(Arc::new(Version)), ..alias("", "/s/a.wsgi") };
+        assert!(by_expression.split(b"/s/a.wsgi/x").is_none());
     }
 
     /// Finds `/v<digit>/`.
