@@ -2,6 +2,7 @@
 #ifndef MOD_WSGI_SHIM_H
 #define MOD_WSGI_SHIM_H
 
+#include "network.h"
 #include "probe.h"
 #include "wrapper.h"
 

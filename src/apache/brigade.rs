@@ -60,16 +60,9 @@ impl<'r> Brigade<'r> {
     pub(crate) fn read_body(&mut self, into: &mut Vec<u8>, limit: usize, wait: bool) -> BodyRead {
         let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        // SAFETY: the filters belong to the request; the brigade is empty.
-        let status = unsafe {
-            sys::ap_get_brigade(
-                self.request.input_filters(),
-                self.raw.as_ptr(),
-                sys::AP_MODE_READBYTES,
-                block,
-                limit,
-            )
-        };
+        // SAFETY: the request is alive; the brigade is empty.
+        let status =
+            unsafe { sys::wsgi_read_body(self.request.raw(), self.raw.as_ptr(), block, limit) };
         if !wait && is_again(status) {
             self.clear();
             return BodyRead::NotYet;
