@@ -6,7 +6,6 @@ use std::fmt;
 use std::io;
 
 use wsgi_proto::channel::RequestWriter;
-use wsgi_sys::socket;
 
 use super::reserve::Slot;
 use super::target::Target;
@@ -95,24 +94,12 @@ impl From<wsgi_proto::Error> for Problem {
 /// Sends the encoded request. What goes along of the body is bounded, so that this
 /// waits for nothing but the worker's reading of the environ.
 pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> Result<(), Problem> {
-    let body = upload.read_ahead();
-    let socket = slot.channel().socket();
-    let total = record.len() + body.len();
-    let mut sent = 0;
-    while sent < total {
-        let (head, rest) = match record.get(sent..) {
-            Some(head) => (head, body),
-            None => (&[][..], &body[sent - record.len()..]),
-        };
-        let parts = [io::IoSlice::new(head), io::IoSlice::new(rest)];
-        sent += socket::send(socket, &parts, &[], true).map_err(|error| {
-            match Problem::from(error) {
-                Problem::Died if sent < record.len() => Problem::Unsent,
-                problem => problem,
-            }
-        })?;
-    }
-    Ok(())
+    upload.send_with(slot.channel().socket(), record).map_err(|(sent, error)| {
+        match Problem::from(error) {
+            Problem::Died if sent < record.len() => Problem::Unsent,
+            problem => problem,
+        }
+    })
 }
 
 /// What REQUEST says of the body.
