@@ -19,7 +19,6 @@ const FUNCTIONS: &[&str] = &[
     "ap_document_root",
     "ap_escape_html2",
     "ap_exists_config_define",
-    "ap_get_brigade",
     "ap_get_conn_socket",
     "ap_get_limit_req_body",
     "ap_get_module_config",
@@ -102,7 +101,6 @@ const VARIABLES: &[&str] = &[
     "AUTH_.*",
     "AUTHZ_.*",
     "AP_HTTP_.*",
-    "AP_MODE_.*",
     "AP_MPMQ_.*",
     "AP_SQ_.*",
     "AP_STATUS_.*",
@@ -210,7 +208,12 @@ fn generate_bindings(flags: &[String], out: &Path) {
 
 fn compile_shim(flags: &[String]) {
     let mut build = cc::Build::new();
-    build.file("include/shim.c").file("include/probe.c").warnings(true).extra_warnings(false);
+    build
+        .file("include/shim.c")
+        .file("include/probe.c")
+        .file("include/network.c")
+        .warnings(true)
+        .extra_warnings(false);
     for flag in flags {
         build.flag(flag);
     }

@@ -31,11 +31,28 @@ int wsgi_bucket_is_metadata(apr_bucket *bucket)
     return APR_BUCKET_IS_METADATA(bucket);
 }
 
-apr_status_t wsgi_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length,
-                              int nonblocking)
+apr_status_t wsgi_bucket_keep(apr_bucket *bucket, apr_bucket_brigade *brigade, const char **data,
+                              apr_size_t *length, int nonblocking)
 {
-    return apr_bucket_read(bucket, data, length,
-                           nonblocking ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+    apr_status_t status = apr_bucket_read(bucket, data, length,
+                                          nonblocking ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+
+    if (status != APR_SUCCESS || *length == 0) {
+        *data = NULL;
+        apr_bucket_delete(bucket);
+        return status;
+    }
+    if (!APR_BUCKET_IS_HEAP(bucket)) {
+        apr_bucket *copy = apr_bucket_heap_create(*data, *length, NULL, bucket->list);
+
+        *data = ((apr_bucket_heap *)copy->data)->base;
+        apr_bucket_delete(bucket);
+        bucket = copy;
+    } else {
+        APR_BUCKET_REMOVE(bucket);
+    }
+    APR_BRIGADE_INSERT_TAIL(brigade, bucket);
+    return APR_SUCCESS;
 }
 
 int wsgi_request_expecting_100(const request_rec *r)

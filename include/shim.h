@@ -2,6 +2,7 @@
 #ifndef MOD_WSGI_SHIM_H
 #define MOD_WSGI_SHIM_H
 
+#include "network.h"
 #include "probe.h"
 #include "wrapper.h"
 
@@ -12,8 +13,10 @@ apr_bucket *wsgi_brigade_first(apr_bucket_brigade *brigade);
 void wsgi_bucket_delete(apr_bucket *bucket);
 int wsgi_bucket_is_eos(apr_bucket *bucket);
 int wsgi_bucket_is_metadata(apr_bucket *bucket);
-apr_status_t wsgi_bucket_read(apr_bucket *bucket, const char **data, apr_size_t *length,
-                              int nonblocking);
+/* Takes a bucket's data, which stays where it is as long as the bucket that now is the last
+ * of `brigade`. Without data, also after an error, *data is NULL and the bucket gone. */
+apr_status_t wsgi_bucket_keep(apr_bucket *bucket, apr_bucket_brigade *brigade, const char **data,
+                              apr_size_t *length, int nonblocking);
 
 /* Bit-fields of request_rec and conn_rec. */
 int wsgi_request_expecting_100(const request_rec *r);

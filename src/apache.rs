@@ -13,6 +13,7 @@ pub(crate) mod configuration;
 mod endpoints;
 pub(crate) mod guard;
 pub(crate) mod hooks;
+pub(crate) mod intake;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod mpm;

@@ -1,4 +1,4 @@
-//! Brigades: the request's body coming in, the response's body going out.
+//! Brigades: the response's body going out.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,20 +6,7 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use super::request::Request;
-use super::{Status, sys};
-
-/// What a read of the body brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyRead {
-    /// This many bytes were appended; more may come.
-    Some(usize),
-    /// This many bytes were appended, the last ones.
-    End(usize),
-    /// Nothing is there yet (only without waiting).
-    NotYet,
-    /// The input filters failed; the request is to be answered with this.
-    Failed(Status),
-}
+use super::sys;
 
 /// What follows the pieces of a response's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,74 +41,6 @@ impl<'r> Brigade<'r> {
         let raw = unsafe { sys::apr_brigade_create(request.pool().raw(), request.bucket_alloc()) };
         let raw = NonNull::new(raw).unwrap_or_else(|| std::process::abort());
         Self { raw, request, lifetime: PhantomData }
-    }
-
-    /// Reads up to `limit` bytes of the request's body and appends them to `into`.
-    pub(crate) fn read_body(&mut self, into: &mut Vec<u8>, limit: usize, wait: bool) -> BodyRead {
-        let block = if wait { sys::APR_BLOCK_READ } else { sys::APR_NONBLOCK_READ };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        // SAFETY: the filters belong to the request; the brigade is empty.
-        let status = unsafe {
-            sys::ap_get_brigade(
-                self.request.input_filters(),
-                self.raw.as_ptr(),
-                sys::AP_MODE_READBYTES,
-                block,
-                limit,
-            )
-        };
-        if !wait && is_again(status) {
-            self.clear();
-            return BodyRead::NotYet;
-        }
-        if status != 0 {
-            self.clear();
-            return BodyRead::Failed(Request::body_error(status));
-        }
-        let before = into.len();
-        let outcome = self.drain(into, wait);
-        self.clear();
-        let count = into.len() - before;
-        match outcome {
-            Ok(true) => BodyRead::End(count),
-            Ok(false) if count == 0 && !wait => BodyRead::NotYet,
-            Ok(false) => BodyRead::Some(count),
-            Err(status) => BodyRead::Failed(Request::body_error(status)),
-        }
-    }
-
-    /// Copies the buckets out; true if the body's end was among them.
-    fn drain(&mut self, into: &mut Vec<u8>, wait: bool) -> Result<bool, sys::apr_status_t> {
-        loop {
-            // SAFETY: the brigade is alive; the bucket is its first and is deleted
-            // below, after its bytes were copied.
-            unsafe {
-                let Some(bucket) = NonNull::new(sys::wsgi_brigade_first(self.raw.as_ptr())) else {
-                    return Ok(false);
-                };
-                let bucket = bucket.as_ptr();
-                if sys::wsgi_bucket_is_eos(bucket) != 0 {
-                    return Ok(true);
-                }
-                if sys::wsgi_bucket_is_metadata(bucket) == 0 {
-                    let mut data = std::ptr::null();
-                    let mut length = 0;
-                    let status = sys::wsgi_bucket_read(
-                        bucket,
-                        &raw mut data,
-                        &raw mut length,
-                        std::ffi::c_int::from(!wait),
-                    );
-                    if status != 0 && !is_again(status) {
-                        return Err(status);
-                    }
-                    if status == 0 && length > 0 {
-                        into.extend_from_slice(std::slice::from_raw_parts(data.cast(), length));
-                    }
-                }
-                sys::wsgi_bucket_delete(bucket);
-            }
-        }
     }
 
     /// Sends pieces of the body to the output filters. False if the client is gone or
@@ -189,8 +108,4 @@ impl<'r> Brigade<'r> {
         // SAFETY: the brigade is alive.
         unsafe { sys::apr_brigade_cleanup(self.raw.as_ptr().cast()) };
     }
-}
-
-fn is_again(status: sys::apr_status_t) -> bool {
-    status == sys::apr_status_t::try_from(sys::APR_EAGAIN).unwrap_or(-1)
 }

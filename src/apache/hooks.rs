@@ -102,6 +102,7 @@ pub(crate) unsafe extern "C" fn register<H: Hooks + Providers>(pool: *mut sys::a
         sys::ap_hook_check_config(Some(check_config::<H>), none, none, MIDDLE);
         sys::ap_hook_test_config(Some(test_config::<H>), none, none, MIDDLE);
         super::probe::register();
+        sys::wsgi_network_register();
         sys::ap_hook_post_config(Some(post_config::<H>), none, none, MIDDLE);
         sys::ap_hook_child_init(Some(child_init::<H>), none, none, MIDDLE);
         sys::ap_hook_end_generation(Some(end_generation::<H>), none, none, MIDDLE);

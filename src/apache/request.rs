@@ -359,10 +359,6 @@ impl<'r> Request<'r> {
         self.connection_field(|c| c.bucket_alloc)
     }
 
-    pub(super) fn input_filters(self) -> *mut sys::ap_filter_t {
-        self.field(|r| r.input_filters)
-    }
-
     pub(super) fn output_filters(self) -> *mut sys::ap_filter_t {
         self.field(|r| r.output_filters)
     }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::io;
 
 use wsgi_proto::channel::RequestWriter;
-use wsgi_sys::socket;
 
 use super::reserve::Slot;
 use super::target::Target;
@@ -111,23 +110,12 @@ pub(super) fn send(
             beside.lane.expect();
         }
     }
-    let body = upload.read_ahead();
-    let socket = channel.socket();
-    let total = record.len() + body.len();
-    let mut sent = 0;
-    while sent < total {
-        let (head, rest) = match record.get(sent..) {
-            Some(head) => (head, body),
-            None => (&[][..], &body[sent - record.len()..]),
-        };
-        let parts = [io::IoSlice::new(head), io::IoSlice::new(rest)];
-        sent += socket::send(socket, &parts, &[], true).map_err(|error| {
-            match Problem::from(error) {
-                Problem::Died if sent < record.len() => Problem::Unsent,
-                problem => problem,
-            }
-        })?;
-    }
+    upload.send_with(channel.socket(), record).map_err(|(sent, error)| {
+        match Problem::from(error) {
+            Problem::Died if sent < record.len() => Problem::Unsent,
+            problem => problem,
+        }
+    })?;
     channel.ring();
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::target::Target;
 use crate::apache::Status;
-use crate::apache::brigade::{BodyRead, Brigade};
+use crate::apache::intake::{BodyRead, Intake};
 use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
 
@@ -67,15 +67,17 @@ impl Spool {
     ///
     /// # Errors
     /// [`Unspooled`].
-    pub(super) fn fill(brigade: &mut Brigade<'_>, limit: u64) -> Result<Self, Unspooled> {
+    pub(super) fn fill(intake: &mut Intake<'_>, limit: u64) -> Result<Self, Unspooled> {
         let mut spool = Self::default();
         loop {
-            let (count, is_last) = match brigade.read_body(&mut spool.memory, PIECE, true) {
+            let (count, is_last) = match intake.read(PIECE, true) {
                 BodyRead::Some(count) => (count, false),
                 BodyRead::End(count) => (count, true),
                 BodyRead::NotYet => (0, false),
                 BodyRead::Failed(status) => return Err(Unspooled::Unread(status)),
             };
+            intake.pieces().for_each(|piece| spool.memory.extend_from_slice(piece));
+            intake.clear();
             spool.length += count as u64;
             if spool.length > limit {
                 return Err(Unspooled::TooLarge(limit));

@@ -1,8 +1,8 @@
 //! The request's body on its way to the worker: what httpd has at once goes with
 //! the request, the rest when the application asks for it.
 
-use std::io;
 use std::os::fd::BorrowedFd;
+use std::{io, iter};
 
 use wsgi_proto::channel::{BodyEnd, Demand, READ_AHEAD, write_body_end, write_body_head};
 use wsgi_proto::codec::HEAD_LEN;
@@ -11,11 +11,14 @@ use wsgi_sys::socket;
 
 use super::spool::{Spool, Unspooled};
 use crate::apache::Status;
-use crate::apache::brigade::{BodyRead, Brigade};
+use crate::apache::intake::{BodyRead, Intake};
 use crate::apache::request::Request;
 
 /// Most bytes of one BODY record: several of httpd's reads in one send.
 const GATHER: usize = 128 * 1024;
+
+/// Most pieces of one send.
+const PARTS: usize = 16;
 
 /// Whether a request has a body, by the fields that httpd frames it by.
 pub(super) fn has_body(request: Request<'_>) -> bool {
@@ -24,13 +27,20 @@ pub(super) fn has_body(request: Request<'_>) -> bool {
     length.iter().any(|digit| *digit != b'0') || headers.find(c"Transfer-Encoding").is_some()
 }
 
-/// A request's body, and what of it is framed but not yet sent.
+/// A request's body, and the record of it that is framed but not yet sent.
 #[derive(Debug)]
 pub(super) struct Upload<'r> {
     request: Request<'r>,
-    brigade: Brigade<'r>,
-    /// Records that wait to be sent, from `sent` on.
-    framed: Vec<u8>,
+    /// Where the body comes from, and the pieces of the record's payload.
+    intake: Intake<'r>,
+    /// The body, if it was read before.
+    spool: Option<Spool>,
+    /// The record's head, if it is a BODY record.
+    head: Option<[u8; HEAD_LEN]>,
+    /// Payload from the spool, and BODY_END behind the last.
+    rest: Vec<u8>,
+    /// Bytes of all that, and how many of them are sent.
+    framed: usize,
     sent: usize,
     /// Bytes of the body framed so far.
     total: u64,
@@ -38,22 +48,22 @@ pub(super) struct Upload<'r> {
     window: u64,
     ended: bool,
     failure: Option<Status>,
-    /// The body, if it was read before.
-    spool: Option<Spool>,
 }
 
 impl<'r> Upload<'r> {
     pub(super) fn new(request: Request<'r>) -> Self {
         Self {
             request,
-            brigade: Brigade::new(request),
-            framed: Vec::new(),
+            intake: Intake::new(request),
+            spool: None,
+            head: None,
+            rest: Vec::new(),
+            framed: 0,
             sent: 0,
             total: 0,
             window: 0,
             ended: !has_body(request),
             failure: None,
-            spool: None,
         }
     }
 
@@ -63,7 +73,7 @@ impl<'r> Upload<'r> {
     /// [`Unspooled`].
     pub(super) fn spool(&mut self, limit: u64) -> Result<(), Unspooled> {
         if !self.ended {
-            self.spool = Some(Spool::fill(&mut self.brigade, limit)?);
+            self.spool = Some(Spool::fill(&mut self.intake, limit)?);
         }
         Ok(())
     }
@@ -78,15 +88,28 @@ impl<'r> Upload<'r> {
         self.failure
     }
 
-    /// Frames what httpd has already, without waiting and without asking the client
-    /// to continue. The bytes are to be sent with the REQUEST.
-    pub(super) fn read_ahead(&mut self) -> &[u8] {
+    /// Sends a REQUEST, and with it what httpd has of the body already: without waiting for
+    /// the client, and without asking it to continue.
+    ///
+    /// # Errors
+    /// The bytes of the REQUEST that were sent, and how the channel failed.
+    pub(super) fn send_with(
+        &mut self,
+        channel: BorrowedFd<'_>,
+        request: &[u8],
+    ) -> Result<(), (usize, io::Error)> {
         // Not again when the request is sent to another worker: it is framed already.
-        if self.framed.is_empty() && !self.ended && !self.request.expects_continue() {
+        if self.framed == 0 && !self.ended && !self.request.expects_continue() {
             self.gather(READ_AHEAD, false);
         }
-        self.sent = self.framed.len();
-        &self.framed
+        let mut sent = 0;
+        while sent < request.len() + self.framed {
+            let pieces = iter::once(request).chain(self.pieces());
+            sent += send_from(channel, pieces, sent, true)
+                .map_err(|error| (sent.min(request.len()), error))?;
+        }
+        self.let_go();
+        Ok(())
     }
 
     /// Does what the worker asks for; see [`Demand`].
@@ -119,6 +142,7 @@ impl<'r> Upload<'r> {
     /// # Errors
     /// The channel failed.
     pub(super) fn advance(&mut self, channel: BorrowedFd<'_>, demand: Demand) -> io::Result<bool> {
+        self.flush(channel)?;
         let advanced = self.gather(self.left(demand.window), false) > 0;
         self.flush(channel)?;
         Ok(advanced)
@@ -151,18 +175,16 @@ impl<'r> Upload<'r> {
     /// # Errors
     /// The channel failed, or the worker did not read within socket-timeout.
     pub(super) fn flush(&mut self, channel: BorrowedFd<'_>) -> io::Result<()> {
-        while self.sent < self.framed.len() {
-            let parts = [io::IoSlice::new(&self.framed[self.sent..])];
-            self.sent += socket::send(channel, &parts, &[], true)?;
+        while self.is_unsent() {
+            self.sent += send_from(channel, self.pieces(), self.sent, true)?;
         }
-        self.framed.clear();
-        self.sent = 0;
+        self.let_go();
         Ok(())
     }
 
     /// Whether a record is begun that the channel did not take as a whole.
     pub(super) fn is_unsent(&self) -> bool {
-        self.sent < self.framed.len()
+        self.sent < self.framed
     }
 
     /// Sends what the channel takes at once; true if that was all.
@@ -170,32 +192,44 @@ impl<'r> Upload<'r> {
     /// # Errors
     /// The channel failed.
     pub(super) fn try_flush(&mut self, channel: BorrowedFd<'_>) -> io::Result<bool> {
-        while self.sent < self.framed.len() {
-            let parts = [io::IoSlice::new(&self.framed[self.sent..])];
-            match socket::send(channel, &parts, &[], false) {
+        while self.is_unsent() {
+            match send_from(channel, self.pieces(), self.sent, false) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        self.framed.clear();
-        self.sent = 0;
+        self.let_go();
         Ok(true)
     }
 
-    /// Frames up to `limit` bytes as one BODY record, and BODY_END behind the last.
-    /// Waits for the first byte only, if at all. Returns the bytes framed.
+    /// What is framed.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let head = self.head.iter().map(<[u8; HEAD_LEN]>::as_slice);
+        head.chain(self.intake.pieces()).chain(iter::once(self.rest.as_slice()))
+    }
+
+    /// Forgets what was framed.
+    fn let_go(&mut self) {
+        if self.framed > 0 {
+            self.intake.clear();
+            self.rest.clear();
+            self.head = None;
+            (self.framed, self.sent) = (0, 0);
+        }
+    }
+
+    /// Frames up to `limit` bytes as one BODY record, and BODY_END behind the last. Nothing
+    /// else is framed. Waits for the first byte only, if at all. Returns the bytes framed.
     fn gather(&mut self, limit: usize, wait: bool) -> usize {
         let limit = limit.min(MAX_DATA as usize);
-        let start = self.framed.len();
-        self.framed.extend_from_slice(&write_body_head(0));
         let mut count = 0;
         let mut end = None;
-        while count < limit && end.is_none() {
+        while count < limit && end.is_none() && !self.intake.is_full() {
             let wait = wait && count == 0;
             let read = match &mut self.spool {
-                Some(spool) => spool.read(&mut self.framed, limit - count),
-                None => self.brigade.read_body(&mut self.framed, limit - count, wait),
+                Some(spool) => spool.read(&mut self.rest, limit - count),
+                None => self.intake.read(limit - count, wait),
             };
             match read {
                 BodyRead::Some(more) => count += more,
@@ -211,16 +245,16 @@ impl<'r> Upload<'r> {
             }
         }
         self.total += count as u64;
-        if count == 0 {
-            self.framed.truncate(start);
-        } else {
-            let head = write_body_head(u32::try_from(count).unwrap_or(0));
-            self.framed[start..start + HEAD_LEN].copy_from_slice(&head);
+        if count > 0 {
+            self.head = Some(write_body_head(u32::try_from(count).unwrap_or(0)));
+            self.framed = HEAD_LEN + count;
         }
         if let Some(status) = end {
             self.ended = true;
+            let before = self.rest.len();
             // Two bytes never exceed the record's limit.
-            let _ = write_body_end(&mut self.framed, BodyEnd { status });
+            let _ = write_body_end(&mut self.rest, BodyEnd { status });
+            self.framed += self.rest.len() - before;
         }
         count
     }
@@ -231,4 +265,24 @@ impl<'r> Upload<'r> {
         }
         u16::try_from(status.0).ok().filter(|code| (400..600).contains(code)).unwrap_or(400)
     }
+}
+
+/// One send of what lies behind the first `sent` bytes of the pieces, or the first
+/// [`PARTS`] pieces of it; returns the bytes taken.
+fn send_from<'p>(
+    channel: BorrowedFd<'_>,
+    pieces: impl Iterator<Item = &'p [u8]>,
+    sent: usize,
+    wait: bool,
+) -> io::Result<usize> {
+    let mut passed = sent;
+    let unsent = pieces.filter_map(|piece| {
+        let rest = piece.get(passed..).unwrap_or_default();
+        passed = passed.saturating_sub(piece.len());
+        (!rest.is_empty()).then_some(rest)
+    });
+    let mut parts = [io::IoSlice::new(&[]); PARTS];
+    let count = parts.iter_mut().zip(unsent).map(|(part, piece)| *part = io::IoSlice::new(piece));
+    let count = count.count();
+    socket::send(channel, &parts[..count], &[], wait)
 }

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::access::{certificate, free_port};
 use crate::harness::{Config, Gate, Request, program};
-use crate::ours_only;
+use crate::{ours_only, skip};
 
 const ECHO: &str = "
 def run(environ, start_response):
@@ -157,6 +158,76 @@ fn a_body_that_nobody_reads_does_not_spoil_the_connection() {
         assert_eq!(response.expect(200).text(), "ignored", "{size}");
         let response = connection.exchange(&Request::post(&program(ECHO), "next")).unwrap();
         assert_eq!(response.expect(200).text(), "next", "{size}");
+    }
+}
+
+const DIGEST: &str = "
+def run(environ, start_response):
+    import hashlib
+    digest = hashlib.sha256()
+    for part in iter(lambda: environ['wsgi.input'].read(50000), b''):
+        digest.update(part)
+    start_response('200 OK', [('Content-Length', '64')])
+    return [digest.hexdigest().encode()]
+";
+
+#[test]
+fn what_follows_a_body_at_once_is_the_next_request() {
+    let server = Config::serving("program.wsgi", "").line("WSGIChunkedRequest On").start();
+    let mut connection = server.connect();
+    for size in [100, 70_000, 300_000] {
+        let request = Request::post(&program(DIGEST), noise(size));
+        let all = [request.clone(), request.chunked(), Request::get(&program(DIGEST))];
+        let bytes: Vec<u8> = all.iter().flat_map(|request| request.bytes("localhost")).collect();
+        connection.raw(&bytes).unwrap();
+        for expected in [noise(size), noise(size), Vec::new()] {
+            let head = connection.head().unwrap();
+            assert_eq!(connection.body(&head).unwrap(), sha256(&expected).as_bytes(), "{size}");
+        }
+    }
+}
+
+#[test]
+fn a_body_in_tiny_chunks_comes_whole() {
+    let server = Config::serving("program.wsgi", "").line("WSGIChunkedRequest On").start();
+    let body = noise(3_000);
+    let mut connection = server.connect();
+    connection.send_head(&Request::post(&program(DIGEST), Vec::new()).chunked()).unwrap();
+    let chunks = body.iter().flat_map(|byte| [b'1', b'\r', b'\n', *byte, b'\r', b'\n']);
+    connection.raw(&chunks.chain(*b"0\r\n\r\n").collect::<Vec<_>>()).unwrap();
+    let head = connection.head().unwrap();
+    assert_eq!(connection.body(&head).unwrap(), sha256(&body).as_bytes());
+}
+
+#[test]
+fn a_body_over_tls_keeps_its_hash() {
+    let Some(certificate) = certificate() else { skip!("openssl makes no certificate") };
+    let tls = free_port();
+    let body = noise(3 << 20);
+    let server = Config::serving("program.wsgi", "")
+        .module("ssl")
+        .module("http2")
+        .file("tls.pem", &certificate)
+        .line(&format!(
+            "Protocols h2 http/1.1\nListen 127.0.0.1:{tls}\n<VirtualHost 127.0.0.1:{tls}>\n\
+             SSLEngine On\nSSLCertificateFile {{apps}}/tls.pem\n</VirtualHost>"
+        ))
+        .expect_log("[ssl:warn]")
+        // Under prefork there is no HTTP/2, and httpd says so.
+        .expect_log("AH10034")
+        .start();
+    let url = format!("https://127.0.0.1:{tls}{}", program(DIGEST));
+    for version in ["--http1.1", "--http2"] {
+        let mut curl = Command::new("curl")
+            .args(["-sk", "--max-time", "20", version, "--data-binary", "@-", &url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        curl.stdin.take().unwrap().write_all(&body).unwrap();
+        let output = curl.wait_with_output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(shown, sha256(&body), "{version}: {}", server.log().text());
     }
 }
 

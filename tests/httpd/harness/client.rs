@@ -51,6 +51,23 @@ impl Request {
         self
     }
 
+    /// All of it, as it goes to that host.
+    pub(crate) fn bytes(&self, host: &str) -> Vec<u8> {
+        let mut bytes = self.head(host).into_bytes();
+        let body = self.body.as_deref().unwrap_or_default();
+        if self.chunked {
+            for chunk in body.chunks(8000) {
+                bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                bytes.extend_from_slice(chunk);
+                bytes.extend(b"\r\n");
+            }
+            bytes.extend(b"0\r\n\r\n");
+        } else {
+            bytes.extend_from_slice(body);
+        }
+        bytes
+    }
+
     fn has(&self, name: &str) -> bool {
         self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
@@ -166,19 +183,7 @@ impl Connection {
 
     /// Sends a request with its body.
     pub(crate) fn send(&mut self, request: &Request) -> io::Result<()> {
-        let mut bytes = request.head(&self.host).into_bytes();
-        let body = request.body.as_deref().unwrap_or_default();
-        if request.chunked {
-            for chunk in body.chunks(8000) {
-                bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
-                bytes.extend_from_slice(chunk);
-                bytes.extend(b"\r\n");
-            }
-            bytes.extend(b"0\r\n\r\n");
-        } else {
-            bytes.extend_from_slice(body);
-        }
-        self.raw(&bytes)
+        self.raw(&request.bytes(&self.host))
     }
 
     /// Sends the request line and the headers only; the body, if any, is left to [`Self::raw`].
