@@ -229,6 +229,10 @@ class Requests(Case):
         self.assertEqual(names(one), names(two))
         self.assertNotIn("HTTP_B", names(self.lines("environ", {"HTTP_A": "3"})))
         self.assertIn("HTTP_C='2'", self.lines("environ", {"HTTP_A": "3", "HTTP_C": "2"}))
+        longer = self.lines("environ", {"HTTP_A": "33", "HTTP_C": "2"})
+        again = self.lines("environ", {"HTTP_A": "33", "HTTP_C": "4"})
+        self.assertLessEqual({"HTTP_A='33'", "HTTP_C='2'"}, set(longer))
+        self.assertLessEqual({"HTTP_A='33'", "HTTP_C='4'"}, set(again))
 
     def test_large(self):
         for size in (65000, 66000, 300000, 10):
