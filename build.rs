@@ -75,7 +75,7 @@ const FUNCTIONS: &[&str] = &[
     "apr_proc_other_child_register",
     "apr_proc_other_child_unregister",
     "apr_socket_timeout_(get|set)",
-    "apr_table_(addn|get|make|setn|unset|elts|add|set)",
+    "apr_table_(addn|get|make|unset|elts|add|set)",
     "apr_time_now",
     "ap_walk_config",
     "wsgi_.*",

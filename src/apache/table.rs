@@ -50,12 +50,6 @@ impl<'r> Table<'r> {
         unsafe { sys::apr_table_addn(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) };
     }
 
-    /// Makes this a name's only value.
-    pub(crate) fn set(self, name: &'r CStr, value: &'r CStr) {
-        // SAFETY: the strings live in the pool of the table or longer ('r).
-        unsafe { sys::apr_table_setn(self.raw.as_ptr(), name.as_ptr(), value.as_ptr()) };
-    }
-
     /// Copies bytes into the table's pool and adds them.
     pub(crate) fn add_copy(self, name: &[u8], value: &[u8]) {
         self.add(self.pool.string(name), self.pool.string(value));

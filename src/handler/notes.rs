@@ -5,6 +5,7 @@
 //! *Runs in:* httpd child.
 
 use std::ffi::CStr;
+use std::time::Duration;
 
 use wsgi_proto::channel::End;
 use wsgi_sys::table::Table;
@@ -13,6 +14,7 @@ use super::reserve::{Patience, Slot};
 use super::target::Target;
 use crate::apache::request::Request;
 use crate::config::LogNotes;
+use crate::environ::Decimal;
 
 /// Notes of one request.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +33,11 @@ impl<'r> Notes<'r> {
         if self.wanted == LogNotes::Off {
             return;
         }
-        self.note(c"wsgi-queue", patience.waited().as_micros());
+        self.note(c"wsgi-queue", micros(patience.waited()));
         if let Some(seat) = table.seat(slot.index()) {
-            self.note(c"wsgi-process", seat.pid);
-            self.note(c"wsgi-thread", seat.thread);
-            self.note(c"wsgi-generation", seat.generation);
+            self.note(c"wsgi-process", seat.pid.unsigned_abs().into());
+            self.note(c"wsgi-thread", seat.thread.into());
+            self.note(c"wsgi-generation", seat.generation.into());
         }
     }
 
@@ -50,9 +52,13 @@ impl<'r> Notes<'r> {
         }
     }
 
-    fn note(self, name: &'static CStr, value: impl ToString) {
-        let value = self.request.pool().string(value.to_string().as_bytes());
-        // A retried request has only the last attempt's.
-        self.request.notes().set(name, value);
+    /// Writes a note, once in a request: it is added without a look for one of its name.
+    fn note(self, name: &'static CStr, value: u64) {
+        let value = self.request.pool().string(Decimal::new(value).as_bytes());
+        self.request.notes().add(name, value);
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -99,7 +99,7 @@ fn kernel_state(pid: i32) -> String {
             let _ = write!(line, ", kernel stack {stack}");
         }
         line.push('\n');
-        if !["futex", "ep_poll", "epoll"].iter().any(|waits| wait.contains(waits)) {
+        if !is_idle(&wait, &call) {
             if let Some(libraries) = libraries(pid, &call) {
                 let _ = writeln!(line, "    in {libraries}");
             }
@@ -108,6 +108,14 @@ fn kernel_state(pid: i32) -> String {
         all.push_str(&line);
     }
     if holders.is_empty() { all } else { holders }
+}
+
+/// Whether a thread waits as those do that want the GIL or a request. One that is woken while
+/// it is looked at is nowhere any more, but still in its system call.
+fn is_idle(wait: &str, call: &str) -> bool {
+    let call = call.split(' ').next().and_then(|number| number.parse().ok());
+    call == Some(libc::SYS_futex)
+        || ["futex", "ep_poll", "epoll"].iter().any(|place| wait.contains(place))
 }
 
 /// A process' state by its letter in `/proc`.
@@ -156,6 +164,14 @@ mod tests {
             slow.line.starts_with("GET example.org/?uuu") && slow.line.ends_with("… (client ::1)")
         );
         assert_eq!(judge(0, SlotNote { slow_at: 0, ..note }, u64::MAX), None);
+    }
+
+    #[test]
+    fn who_wants_the_gil_is_idle_even_while_it_is_woken() {
+        let futex = format!("{} 0xa5b8f4 0x89 0x0", libc::SYS_futex);
+        assert!(is_idle("0", &futex) && is_idle("futex_do_wait", "") && is_idle("ep_poll", ""));
+        let sleep = format!("{} 0x0 0x0", libc::SYS_clock_nanosleep);
+        assert!(!is_idle("0", "running") && !is_idle("hrtimer_nanosleep", &sleep));
     }
 
     #[test]
