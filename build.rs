@@ -37,6 +37,7 @@ const FUNCTIONS: &[&str] = &[
     "ap_map_http_request_error",
     "ap_directory_walk",
     "ap_file_walk",
+    "ap_hook_get_generate_log_id",
     "ap_hook_(check_access|check_config|child_init|end_generation|handler|map_to_storage|monitor|post_config|test_config|translate_name)",
     "ap_internal_redirect_handler",
     "ap_mpm_query",

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
 use wsgi_proto::mailbox::{ChannelBroken, FetchChannel, OpenPool, ToChild, ToSupervisor, Waiting};
+use wsgi_sys::lanes::Beside;
 use wsgi_sys::table::{PoolRef, PoolState, Reservation, Table};
 
 use post::Post;
@@ -65,9 +66,22 @@ impl From<io::Error> for LinkError {
 pub(crate) struct Channel {
     epoch: u32,
     socket: OwnedFd,
+    /// The lane beside it, if its worker uses lanes.
+    beside: Option<Beside>,
 }
 
 impl Channel {
+    pub(crate) fn beside(&self) -> Option<&Beside> {
+        self.beside.as_ref()
+    }
+
+    /// Something was sent by the socket: a worker that is awake does not look there by itself.
+    pub(crate) fn ring(&self) {
+        if let Some(beside) = self.beside().filter(|beside| beside.bell.is_awake()) {
+            beside.bell.ring(beside.thread);
+        }
+    }
+
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -250,10 +264,16 @@ impl Child {
         let question = |sequence| {
             ToSupervisor::FetchChannel(FetchChannel { sequence, slot: reservation.slot })
         };
-        let (ToChild::Channel(answer), Some(socket)) = self.ask(question, deadline)? else {
+        let (ToChild::Channel(answer), descriptors) = self.ask(question, deadline)? else {
             return Err(LinkError::Unexpected);
         };
-        let channel = Arc::new(Channel { epoch: answer.epoch, socket });
+        let mut descriptors = descriptors.into_iter();
+        let socket = descriptors.next().ok_or(LinkError::Unexpected)?;
+        // Without a lane everything goes by the socket.
+        let beside = descriptors
+            .next()
+            .and_then(|memory| Beside::map(memory.as_fd(), answer.thread).ok().flatten());
+        let channel = Arc::new(Channel { epoch: answer.epoch, socket, beside });
         self.channels
             .write()
             .unwrap_or_else(PoisonError::into_inner)

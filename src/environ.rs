@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use wsgi_proto::channel::{RequestWriter, environ_name_id};
+use wsgi_proto::channel::{RequestWriter, environ_name_id, find_environ_name};
 
 use crate::proxies::Changes;
 
@@ -119,7 +119,7 @@ fn write_headers<'a>(
             record.known(id!("CONTENT_LENGTH"), value);
         } else if is_withheld(name, pass_authorization) || changes.removes(name) {
         } else if let Some(name) = cgi_name(name, &mut buffer) {
-            match std::str::from_utf8(name).map_or(0, header_id) {
+            match find_environ_name(name) {
                 0 => record.named(name, value),
                 id => record.known(id, value),
             }
@@ -152,19 +152,24 @@ fn cgi_name<'b>(name: &[u8], buffer: &'b mut [u8; 128]) -> Option<&'b [u8]> {
     let (prefix, rest) = target.split_at_mut(PREFIX.len());
     prefix.copy_from_slice(PREFIX);
     for (to, from) in rest.iter_mut().zip(name) {
-        *to = match from {
-            b'-' => b'_',
-            byte if byte.is_ascii_alphanumeric() => byte.to_ascii_uppercase(),
-            _ => return None,
-        };
+        *to = CGI[usize::from(*from)];
     }
-    (!name.is_empty()).then_some(target)
+    (!name.is_empty() && !rest.contains(&0)).then_some(target)
 }
 
-/// Number of a header field's CGI name, 0 if it has none.
-fn header_id(name: &str) -> u8 {
-    if name.len() > 30 { 0 } else { environ_name_id(name) }
-}
+/// What each byte of a header's name is in a CGI name; 0 for those that none may have.
+static CGI: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = byte.to_ascii_uppercase();
+        }
+        byte += 1;
+    }
+    table[b'-' as usize] = b'_';
+    table
+};
 
 fn write_computed(
     record: &mut RequestWriter<'_>,
@@ -173,8 +178,8 @@ fn write_computed(
     https: bool,
 ) {
     let method = if facts.head_as_get { b"GET" } else { facts.method };
-    let script_name = script_name(facts.uri, facts.path_info);
     let path_info = merge_slashes(facts.path_info);
+    let script_name = without_path_info(facts.uri, &path_info);
     record.known(id!("REQUEST_METHOD"), method);
     record.known(id!("SCRIPT_NAME"), changes.script_name.unwrap_or(&script_name));
     record.known(id!("PATH_INFO"), &path_info);
@@ -238,10 +243,13 @@ fn request_target(line: &[u8]) -> &[u8] {
 
 /// The part of the URL that names the script: all but `path_info` at its end.
 pub(crate) fn script_name<'a>(uri: &'a [u8], path_info: &[u8]) -> Cow<'a, [u8]> {
-    let path_info = merge_slashes(path_info);
+    without_path_info(uri, &merge_slashes(path_info))
+}
+
+fn without_path_info<'a>(uri: &'a [u8], path_info: &[u8]) -> Cow<'a, [u8]> {
     match merge_slashes(uri) {
-        Cow::Borrowed(uri) => Cow::Borrowed(uri.strip_suffix(&*path_info).unwrap_or(uri)),
-        Cow::Owned(uri) => Cow::Owned(uri.strip_suffix(&*path_info).unwrap_or(&uri).to_vec()),
+        Cow::Borrowed(uri) => Cow::Borrowed(uri.strip_suffix(path_info).unwrap_or(uri)),
+        Cow::Owned(uri) => Cow::Owned(uri.strip_suffix(path_info).unwrap_or(&uri).to_vec()),
     }
 }
 

@@ -77,43 +77,41 @@ fn serve(
     let (has_body, environment) = (upload::has_body(request), send::environment(request));
     let body = Body { is_there: has_body, length: upload.length() };
     if send::encode(record, request, &target, child.pid, body, environment).is_err() {
-        request.log(Level::Error, target.failure("1201", &Problem::TooLarge));
+        request.log(Level::Error, target.failure("MWR1201", &Problem::TooLarge));
         return Status::http(Problem::TooLarge.status());
     }
     let mut response = Response::new(request, &target);
     let mut patience = Patience::new(&target);
-    let mut slot = loop {
-        let slot = match reserve::reserve(child, request, &target, &mut patience) {
+    let notes = Notes::new(request, &target);
+    loop {
+        let mut slot = match reserve::reserve(child, request, &target, &mut patience) {
             Ok(slot) => slot,
             Err(refused) => return refused.answer(request),
         };
-        match send::send(&slot, record, &mut upload) {
-            Ok(()) => break slot,
+        let sent = send::send(&slot, record, has_body, &mut upload);
+        let outcome = sent.map_err(|problem| ("MWR1201", problem)).and_then(|()| {
+            if target.ignores_activity() {
+                slot.ignore_activity();
+            }
+            let _patience =
+                target.limits.client.and_then(|timeout| request.wait_for_client_at_most(timeout));
+            notes.reserved(&child.table, &slot, &patience);
+            let receiver = Receiver::new(&slot, request, &target, buffer);
+            receiver.run(&mut upload, &mut response).map_err(|problem| ("MWR1202", problem))
+        });
+        match outcome {
+            Ok(end) => {
+                notes.ended(end);
+                slot.release(end.application_time);
+                response.hint_at_authorization(child);
+                return response.finish(end, &upload);
+            }
             // A process that dies before it has the whole request has not begun it.
-            Err(Problem::Unsent) if patience.allows_retry() => {}
-            Err(problem) => {
-                request.log(Level::Error, target.failure("1201", &problem));
+            Err((_, Problem::Unsent)) if patience.allows_retry() => {}
+            Err((code, problem)) => {
+                request.log(problem.level(), target.failure(code, &problem));
                 return response.break_off(problem.status());
             }
-        }
-    };
-    if target.ignores_activity() {
-        slot.ignore_activity();
-    }
-    let _patience =
-        target.limits.client.and_then(|timeout| request.wait_for_client_at_most(timeout));
-    let notes = Notes::new(request, &target);
-    notes.reserved(&child.table, &slot, &patience);
-    match Receiver::new(&slot, request, &target, buffer).run(&mut upload, &mut response) {
-        Ok(end) => {
-            notes.ended(end);
-            slot.release(end.application_time);
-            response.hint_at_authorization(child);
-            response.finish(end, &upload)
-        }
-        Err(problem) => {
-            request.log(problem.level(), target.failure("1202", &problem));
-            response.break_off(problem.status())
         }
     }
 }

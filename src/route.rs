@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use wsgi_proto::fields::content_length;
+
 use crate::config::expand::{Facts, Kind, Name};
 use crate::config::{DaemonGroup, DirectoryConfig, Globals, Overrides, ServerId};
 
@@ -79,7 +81,7 @@ pub const TOO_LARGE: u16 = 1118;
 pub fn route<'a>(
     globals: &'a Globals,
     server: ServerId,
-    overrides: &[&'a Overrides],
+    overrides: [Option<&'a Overrides>; 2],
     directory: &'a DirectoryConfig,
     facts: &'a dyn Facts,
 ) -> Result<Route<'a>, Refusal> {
@@ -90,7 +92,7 @@ pub fn route<'a>(
         })
     };
     let nearest = |setting: fn(&Overrides) -> Option<&Name>, directive: Option<&'a Name>| {
-        overrides.iter().find_map(|overrides| setting(overrides)).or(directive)
+        overrides.iter().flatten().find_map(|overrides| setting(overrides)).or(directive)
     };
 
     let name = nearest(|o| o.process_group.as_ref(), directory.process_group.as_ref());
@@ -98,7 +100,7 @@ pub fn route<'a>(
         Some((name, expanded)) => expanded.unwrap_or(Cow::Borrowed(name.text())),
         None => Cow::Borrowed(""),
     };
-    let group = permitted(globals, server, directory, &process_group, facts.server_name())?;
+    let group = permitted(globals, server, directory, &process_group, facts)?;
 
     let name = nearest(|o| o.application_group.as_ref(), directory.application_group.as_ref());
     let name = name.unwrap_or(&Name::Resource);
@@ -117,6 +119,7 @@ pub fn route<'a>(
         script_reloading: directory.script_reloading(),
         pass_authorization: overrides
             .iter()
+            .flatten()
             .find_map(|overrides| overrides.pass_authorization)
             .or(directory.pass_authorization)
             .unwrap_or(false),
@@ -128,7 +131,7 @@ fn permitted<'a>(
     server: ServerId,
     directory: &DirectoryConfig,
     name: &str,
-    server_name: &str,
+    facts: &dyn Facts,
 ) -> Result<Option<&'a DaemonGroup>, Refusal> {
     let refuse = |code, text| Err(Refusal { status: 500, code, text });
     if let Some(permitted) = &directory.restrict_process
@@ -156,6 +159,7 @@ fn permitted<'a>(
             format!("process group '{name}' is not configured; define it by WSGIDaemonProcess"),
         );
     };
+    let server_name = facts.server_name();
     if !group.usable_from(server, server_name) {
         return refuse(
             FOREIGN,
@@ -199,17 +203,17 @@ pub struct Gates<'a> {
     /// Whether `Options ExecCGI` holds.
     pub exec_cgi: bool,
     /// The file's path, for messages.
-    pub filename: &'a str,
+    pub filename: &'a [u8],
     /// What it is.
     pub file: FileKind,
     /// The rest of the URL.
-    pub path_info: &'a str,
+    pub path_info: &'a [u8],
     /// Whether `AcceptPathInfo Off` holds.
     pub reject_path_info: bool,
     /// Transfer-Encoding.
-    pub transfer_encoding: Option<&'a str>,
+    pub transfer_encoding: Option<&'a [u8]>,
     /// Content-Length.
-    pub content_length: Option<&'a str>,
+    pub content_length: Option<&'a [u8]>,
     /// WSGIChunkedRequest.
     pub chunked_request: bool,
     /// LimitRequestBody in bytes, 0 for none.
@@ -227,20 +231,22 @@ fn refusal(status: u16, code: u16, text: impl Into<String>) -> Option<Refusal> {
 }
 
 fn gate_file(gates: &Gates<'_>) -> Option<Refusal> {
-    let name = gates.filename;
+    let name = || String::from_utf8_lossy(gates.filename);
     match (gates.handler, gates.file) {
         (Handler::Script, _) if !gates.exec_cgi => {
-            let text = format!("Options ExecCGI is off in the directory of {name}");
+            let text = format!("Options ExecCGI is off in the directory of {}", name());
             refusal(403, NO_EXEC, text)
         }
         (Handler::HandlerScript, _) => None,
-        (_, FileKind::Missing) => refusal(404, NOT_FOUND, format!("script {name} does not exist")),
+        (_, FileKind::Missing) => {
+            refusal(404, NOT_FOUND, format!("script {} does not exist", name()))
+        }
         (_, FileKind::Directory) => {
-            refusal(403, DIRECTORY, format!("{name} is a directory, not a script"))
+            refusal(403, DIRECTORY, format!("{} is a directory, not a script", name()))
         }
         (_, FileKind::File) if gates.reject_path_info && !gates.path_info.is_empty() => {
-            let text =
-                format!("AcceptPathInfo is Off for {name} and '{}' follows it", gates.path_info);
+            let path_info = String::from_utf8_lossy(gates.path_info);
+            let text = format!("AcceptPathInfo is Off for {} and '{path_info}' follows it", name());
             refusal(404, PATH_INFO, text)
         }
         (_, FileKind::File) => None,
@@ -249,7 +255,8 @@ fn gate_file(gates: &Gates<'_>) -> Option<Refusal> {
 
 fn gate_body(gates: &Gates<'_>) -> Option<Refusal> {
     if let Some(encoding) = gates.transfer_encoding {
-        return if !encoding.eq_ignore_ascii_case("chunked") {
+        return if !encoding.eq_ignore_ascii_case(b"chunked") {
+            let encoding = String::from_utf8_lossy(encoding);
             refusal(501, ENCODING, format!("Transfer-Encoding '{encoding}' is not supported"))
         } else if !gates.chunked_request {
             refusal(
@@ -262,12 +269,13 @@ fn gate_body(gates: &Gates<'_>) -> Option<Refusal> {
         };
     }
     let length = gates.content_length?;
-    if length.is_empty() || !length.bytes().all(|b| b.is_ascii_digit()) {
-        return refusal(400, LENGTH, format!("Content-Length '{length}' is not a number"));
+    let shown = || String::from_utf8_lossy(length);
+    if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
+        return refusal(400, LENGTH, format!("Content-Length '{}' is not a number", shown()));
     }
     let limit = gates.limit_request_body;
-    match length.parse::<i64>().ok().and_then(|length| u64::try_from(length).ok()) {
-        None => refusal(400, LENGTH, format!("Content-Length '{length}' is too large a number")),
+    match content_length(length).and_then(|length| u64::try_from(length).ok()) {
+        None => refusal(400, LENGTH, format!("Content-Length '{}' is too large a number", shown())),
         Some(bytes) if limit > 0 && bytes > limit => refusal(
             413,
             TOO_LARGE,

@@ -36,12 +36,22 @@ impl<'p> Pool<'p> {
 
     /// A copy with a terminating NUL; bytes from the first NUL on are left out.
     pub(crate) fn string(self, bytes: &[u8]) -> &'p CStr {
-        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        let memory = self.alloc(bytes.len() + 1);
-        // SAFETY: `memory` has room for the bytes and the NUL, which is the only one.
+        self.join([bytes])
+    }
+
+    /// A copy of parts, one after the other, as [`Pool::string`] makes it of one.
+    pub(crate) fn join<const N: usize>(self, parts: [&[u8]; N]) -> &'p CStr {
+        let room = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
+        let memory = self.alloc(room);
+        // SAFETY: `memory` has room for all parts and a NUL, all of which are written, and
+        // is nobody else's during 'p. The NUL that ends the string may be one of a part's.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.as_ptr(), bytes.len());
-            memory.add(bytes.len()).write(0);
+            let mut end = memory.as_ptr();
+            for part in parts {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+                end = end.add(part.len());
+            }
+            end.write(0);
             CStr::from_ptr(memory.as_ptr().cast())
         }
     }

@@ -293,11 +293,17 @@ impl<'r> Request<'r> {
         bytes(unsafe { sys::ap_context_document_root(self.raw()) })
     }
 
-    /// httpd's log id of the request, if it was made already or a module makes one.
+    /// httpd's log id of the request, if it was made already or a module makes one. What
+    /// httpd itself makes if no module does is not asked for: it costs a system call.
     pub(crate) fn log_id(self) -> &'r [u8] {
         let known = self.field(|r| r.log_id);
         if !known.is_null() {
             return bytes(known);
+        }
+        // SAFETY: the list is complete once the configuration is read.
+        let makers = unsafe { sys::ap_hook_get_generate_log_id().as_ref() };
+        if makers.is_none_or(|makers| makers.nelts < 2) {
+            return &[];
         }
         let mut id: *const c_char = std::ptr::null();
         // SAFETY: request and connection are alive, `id` is a valid place.

@@ -54,7 +54,7 @@ impl Child {
         &self,
         question: impl Fn(u32) -> ToSupervisor,
         deadline: Instant,
-    ) -> Result<(ToChild, Option<OwnedFd>), LinkError> {
+    ) -> Result<(ToChild, Vec<OwnedFd>), LinkError> {
         let mut post = self.post();
         loop {
             let link = self.connected(&mut post, deadline)?;
@@ -65,9 +65,9 @@ impl Child {
                 .map_err(|_| LinkError::Refused("question too long".into()))?;
             let sent = send_until(link.socket.as_fd(), &datagram, &[], deadline).and_then(|()| {
                 loop {
-                    let (answer, descriptor) = receive_until(link.socket.as_fd(), deadline)?;
+                    let (answer, descriptors) = receive_until(link.socket.as_fd(), deadline)?;
                     if sequence_of(&answer) == Some(sequence) {
-                        break Ok((answer, descriptor));
+                        break Ok((answer, descriptors));
                     }
                 }
             });
@@ -194,7 +194,7 @@ fn send_until(
 fn receive_until(
     socket: BorrowedFd<'_>,
     deadline: Instant,
-) -> Result<(ToChild, Option<OwnedFd>), LinkError> {
+) -> Result<(ToChild, Vec<OwnedFd>), LinkError> {
     let left = deadline.saturating_duration_since(Instant::now());
     if !socket::wait_readable(&[socket], Some(left))?.first().copied().unwrap_or(false) {
         return Err(LinkError::Timeout);
@@ -210,5 +210,5 @@ fn receive_until(
         .filter(|_| !received.truncated)
         .and_then(|datagram| ToChild::decode(datagram).ok())
         .ok_or(LinkError::Unexpected)?;
-    Ok((answer, received.descriptors.into_iter().next()))
+    Ok((answer, received.descriptors))
 }

@@ -1,5 +1,6 @@
 //! WSGIScriptAlias: from a URL to the file that httpd looks for.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,8 +54,11 @@ pub struct Mapped<'a> {
     /// The first alias that matched.
     pub alias: &'a Arc<Alias>,
     /// The file, with what may be path info behind it.
-    pub filename: Vec<u8>,
+    pub filename: Filename<'a>,
 }
+
+/// A file's path, in two parts.
+pub(super) type Filename<'a> = [Cow<'a, [u8]>; 2];
 
 impl Alias {
     /// Takes a file that [`Alias::filename`] made apart into the script and the path info behind
@@ -69,30 +73,29 @@ impl Alias {
 
     /// The file for a decoded URL path; none if the alias does not match.
     #[must_use]
-    pub fn filename(&self, uri: &[u8]) -> Option<Vec<u8>> {
-        let mut filename = Vec::with_capacity(self.target.len() + uri.len());
+    pub fn filename<'a>(&'a self, uri: &'a [u8]) -> Option<Filename<'a>> {
+        let target = self.target.as_bytes();
         match &self.pattern {
             Pattern::Path(path) => {
                 let matched = path_prefix(path.as_bytes(), uri)?;
-                filename.extend_from_slice(self.target.as_bytes());
                 // At the root the whole URL is path info, its first slash too.
                 let rest = if path == "/" { uri } else { uri.get(matched..)? };
-                filename.extend_from_slice(rest);
+                Some([target.into(), rest.into()])
             }
             Pattern::Regex(regex) => {
                 let captures = regex.captures(uri)?;
                 let end = captures.first()?.as_ref()?.end;
-                substitute(self.target.as_bytes(), uri, &captures, &mut filename);
-                filename.extend_from_slice(uri.get(end..)?);
+                let mut filename = Vec::with_capacity(target.len() + uri.len());
+                substitute(target, uri, &captures, &mut filename);
+                Some([filename.into(), uri.get(end..)?.into()])
             }
         }
-        Some(filename)
     }
 }
 
 /// The first alias of a list that matches.
 #[must_use]
-pub(super) fn translate<'a>(aliases: &'a [Arc<Alias>], uri: &[u8]) -> Option<Mapped<'a>> {
+pub(super) fn translate<'a>(aliases: &'a [Arc<Alias>], uri: &'a [u8]) -> Option<Mapped<'a>> {
     aliases.iter().find_map(|alias| Some(Mapped { filename: alias.filename(uri)?, alias }))
 }
 
@@ -170,7 +173,9 @@ mod tests {
             ("/a/b", "/a//b/c", Some("/a.wsgi/c")),
         ] {
             let filename = filename.map(|name| name.as_bytes().to_vec());
-            assert_eq!(alias(path, "/a.wsgi").filename(uri.as_bytes()), filename, "{path} {uri}");
+            let alias = alias(path, "/a.wsgi");
+            let mapped = alias.filename(uri.as_bytes()).map(|parts| parts.concat());
+            assert_eq!(mapped, filename, "{path} {uri}");
         }
     }
 
@@ -217,7 +222,8 @@ mod tests {
         ] {
             let alias = Alias { pattern: Pattern::Regex(Arc::new(Version)), ..alias("", target) };
             let filename = filename.map(|name| name.as_bytes().to_vec());
-            assert_eq!(alias.filename(uri.as_bytes()), filename, "{target}");
+            let mapped = alias.filename(uri.as_bytes()).map(|parts| parts.concat());
+            assert_eq!(mapped, filename, "{target}");
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn ask(
 ) -> Result<Vec<Answer>, String> {
     let facts = RequestFacts::new(request);
     let target = Target::for_question(settings, question.script, &facts);
-    let failure = |problem: &Problem| target.failure("1300", problem);
+    let failure = |problem: &Problem| target.failure("MWR1300", problem);
     let mut scratch = child.scratch();
     let Scratch { record, buffer } = &mut *scratch;
     // Variables of SetEnv and the like are not for these scripts, but where an
@@ -149,10 +149,14 @@ fn write_question(record: &mut Vec<u8>, question: &Question<'_>) -> Result<(), P
 }
 
 fn send_all(slot: &Slot<'_>, record: &[u8]) -> Result<(), Problem> {
+    if let Some(beside) = slot.channel().beside() {
+        beside.lane.refuse();
+    }
     let mut sent = 0;
     while let Some(rest) = record.get(sent..).filter(|rest| !rest.is_empty()) {
         sent += socket::send(slot.channel().socket(), &[io::IoSlice::new(rest)], &[], true)?;
     }
+    slot.channel().ring();
     Ok(())
 }
 

@@ -229,9 +229,9 @@ fn application(
         answer.say("dispatch_script_by", &format!("{by}; it may choose otherwise than this"));
     }
     let facts = RequestFacts::new(request);
-    let options: Vec<&Overrides> = overrides.iter().map(|(overrides, _)| *overrides).collect();
+    let options = [None, overrides.as_ref().map(|(overrides, _)| *overrides)];
     let server = ServerId(request.server().id());
-    let route = match route(globals, server, &options, directory, &facts) {
+    let route = match route(globals, server, options, directory, &facts) {
         Ok(route) => route,
         Err(refusal) => return answer.refuse(&refusal),
     };

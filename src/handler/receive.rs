@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use wsgi_proto::channel::{Demand, End, FLAG_MORE, File, Kind, Log, write_cancel};
 use wsgi_proto::codec::HEAD_LEN;
 use wsgi_proto::deframe::{self, Next};
+use wsgi_sys::lanes::{Beside, Lane, PATIENCE, Waited};
 use wsgi_sys::socket;
 
 use super::reserve::Slot;
@@ -40,6 +41,8 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Receiver<'x> {
     slot: &'x Slot<'x>,
+    /// Where the response may come, until it is known where.
+    beside: Option<&'x Beside>,
     request: Request<'x>,
     socket_timeout: Duration,
     /// response-flush-delay.
@@ -78,6 +81,7 @@ impl<'x> Receiver<'x> {
         }
         Self {
             slot,
+            beside: slot.channel().beside(),
             request,
             socket_timeout: target.limits.socket,
             flush_delay: target.limits.flush_delay,
@@ -108,7 +112,9 @@ impl<'x> Receiver<'x> {
             if upload.is_unsent() || response.waiting().is_none() {
                 self.upload(upload)?;
             }
-            self.receive(response)?;
+            if !self.receive_by_lane() {
+                self.receive(response)?;
+            }
             if let Progress::Ended(end) = self.consume(upload, response)? {
                 if self.start != self.end || !self.descriptors.is_empty() {
                     return Err(Problem::Malformed("records after END".into()));
@@ -181,6 +187,25 @@ impl<'x> Receiver<'x> {
         Ok(())
     }
 
+    /// Waits for the response where a small one comes; false if it comes by the socket.
+    fn receive_by_lane(&mut self) -> bool {
+        let Some(beside) = self.beside.take() else { return false };
+        match beside.lane.wait(self.buffer, PATIENCE) {
+            Waited::Answered(length) => {
+                self.end = length;
+                self.has_begun = true;
+                true
+            }
+            Waited::BySocket => false,
+        }
+    }
+
+    /// The channel has ended. A request that lies in the lane yet was never begun.
+    fn ended(&self) -> Problem {
+        let lane = self.slot.channel().beside().map(|beside| &beside.lane);
+        if lane.is_some_and(Lane::is_offered) { Problem::Unsent } else { Problem::Died }
+    }
+
     /// One successful receive. At each tick the clock and the client are looked at.
     fn receive(&mut self, response: &mut Response<'_>) -> Result<(), Problem> {
         self.make_room();
@@ -214,7 +239,7 @@ impl<'x> Receiver<'x> {
                 continue;
             }
             match socket::receive(channel, &mut self.buffer[self.end..], false) {
-                Ok(received) if received.length == 0 => return Err(Problem::Died),
+                Ok(received) if received.length == 0 => return Err(self.ended()),
                 Ok(received) if received.truncated => {
                     return Err(Problem::Malformed("too many descriptors".into()));
                 }

@@ -24,7 +24,7 @@ const UNSAID: Duration = Duration::from_millis(100);
 /// How often a request is tried whose process has died before it had the request.
 const MOST_RETRIES: u32 = 50;
 
-/// Pause between two such attempts.
+/// Pause between two such attempts, and after a slot that has no channel.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// Seconds after which a client may try again that was sent away from a full queue.
@@ -178,9 +178,11 @@ pub(super) fn reserve<'c>(
                 });
             }
             Err(LinkError::Unexpected | LinkError::Refused(_)) => {
-                // The process ended between reservation and fetch.
+                // The process ended between reservation and fetch, or the channel did. The
+                // pause lets the supervisor take a slot away whose channel is lost.
                 child.table.give_back(pool, reservation, lease);
                 patience.check(target)?;
+                std::thread::sleep(RETRY);
             }
             Err(error) => {
                 child.table.give_back(pool, reservation, lease);

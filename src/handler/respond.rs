@@ -16,9 +16,13 @@ use crate::apache::log::{Level, Loggable};
 use crate::apache::request::Request;
 use crate::apache::table::Table;
 use crate::child::Child;
+use crate::environ::Decimal;
 
 /// Status of a head that the response's own follows.
 const EARLY_HINTS: u16 = 103;
+
+/// Pieces of the body that are passed on together.
+const PIECES: usize = 32;
 
 /// What takes the place of the application's response.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +100,10 @@ impl<'r> Response<'r> {
             return Err(Problem::Malformed("control characters in the reason phrase".into()));
         }
         let pool = self.request.pool();
-        let line = (!head.reason.is_empty())
-            .then(|| pool.string(&[status.to_string().as_bytes(), b" ", head.reason].concat()));
+        let line = (!head.reason.is_empty()).then(|| {
+            let status = Decimal::new(status.into());
+            pool.join([status.as_bytes(), b" ", head.reason])
+        });
         let mut location = None;
         while let Some((name, value)) = head.header()? {
             if name.len() + value.len() > self.target.limits.header {
@@ -174,8 +180,21 @@ impl<'r> Response<'r> {
         if self.instead.is_some() {
             return true;
         }
-        let pieces: Vec<&[u8]> = pieces.collect();
-        self.outlet.write(&pieces, then)
+        let mut pieces = pieces.peekable();
+        loop {
+            let mut some = [&[][..]; PIECES];
+            let mut count = 0;
+            for (place, piece) in some.iter_mut().zip(&mut pieces) {
+                *place = piece;
+                count += 1;
+            }
+            let all = pieces.peek().is_none();
+            let then = if all { then } else { Then::Hold };
+            let alive = self.outlet.write(some.get(..count).unwrap_or_default(), then);
+            if all || !alive {
+                return alive;
+            }
+        }
     }
 
     /// The way to the client, if something waits there.

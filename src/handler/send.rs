@@ -13,7 +13,7 @@ use super::upload::Upload;
 use crate::apache::log::Level;
 use crate::apache::request::Request;
 use crate::config::LogNotes;
-use crate::environ::{self, Decimal, Facts};
+use crate::environ::{self, Facts};
 use crate::proxies;
 
 /// Why an exchange with a worker broke down.
@@ -91,15 +91,33 @@ impl From<wsgi_proto::Error> for Problem {
     }
 }
 
-/// Sends the encoded request. What goes along of the body is bounded, so that this
-/// waits for nothing but the worker's reading of the environ.
-pub(super) fn send(slot: &Slot<'_>, record: &[u8], upload: &mut Upload<'_>) -> Result<(), Problem> {
-    upload.send_with(slot.channel().socket(), record).map_err(|(sent, error)| {
+/// Sends the encoded request: by the channel's lane if it has no body, by its socket otherwise.
+/// What goes along of the body is bounded, so that this waits for nothing but the worker's reading
+/// of the environ.
+pub(super) fn send(
+    slot: &Slot<'_>,
+    record: &[u8],
+    has_body: bool,
+    upload: &mut Upload<'_>,
+) -> Result<(), Problem> {
+    let channel = slot.channel();
+    if let Some(beside) = channel.beside() {
+        if has_body {
+            beside.lane.refuse();
+        } else if beside.offer(record) {
+            return Ok(());
+        } else {
+            beside.lane.expect();
+        }
+    }
+    upload.send_with(channel.socket(), record).map_err(|(sent, error)| {
         match Problem::from(error) {
             Problem::Died if sent < record.len() => Problem::Unsent,
             problem => problem,
         }
-    })
+    })?;
+    channel.ring();
+    Ok(())
 }
 
 /// What REQUEST says of the body.
@@ -166,7 +184,7 @@ pub(super) fn encode<'e>(
         auth_type: request.auth_type(),
         listener_port: request.local_port(),
         process_id: pid,
-        request_id: request_id(request, pid),
+        request_id: request_id(request, target, pid),
         connection_id: request.connection_id(),
         callable_object: target.route.callable_object.as_bytes(),
         request_handler: request.handler(),
@@ -200,25 +218,48 @@ fn as_bytes<'r>((name, value): (&'r CStr, &'r CStr)) -> (&'r [u8], &'r [u8]) {
 
 /// httpd's log id of the request; one of our own becomes httpd's if no module
 /// makes them, so that log entries and the application name the same.
-fn request_id(request: Request<'_>, pid: u32) -> &[u8] {
+fn request_id<'r>(request: Request<'r>, target: &Target<'_>, pid: u32) -> &'r [u8] {
     let id = request.log_id();
     if !id.is_empty() {
         return id;
     }
-    // Start in microseconds, process and connection number: unique on this machine.
-    let parts = [
-        request.start_time(),
-        u64::from(pid),
-        u64::try_from(request.connection_number()).unwrap_or(0),
-    ];
-    let mut text = Vec::with_capacity(40);
-    for part in parts {
-        if !text.is_empty() {
-            text.push(b'-');
-        }
-        text.extend_from_slice(Decimal::new(part).as_bytes());
-    }
-    let id = request.pool().string(&text);
+    let id = request.pool().string(&new_id(target.queue_start, pid, request.connection_number()));
     request.set_log_id(id);
     id.to_bytes()
+}
+
+/// Unique on this machine: a moment in microseconds, process and connection.
+fn new_id(moment: u64, pid: u32, connection: i64) -> [u8; 19] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // 54, 24 and 36 bits: to the year 2540, more than a pid has, and what differs of HTTP/2.
+    let parts = [(moment, 54), (pid.into(), 24), (connection.cast_unsigned(), 36)];
+    let mut number = parts
+        .iter()
+        .fold(0_u128, |number, (part, bits)| number << bits | u128::from(part & ((1 << bits) - 1)));
+    let mut text = [0; 19];
+    for digit in text.iter_mut().rev() {
+        *digit = DIGITS[(number & 63) as usize];
+        number >>= 6;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::new_id;
+
+    #[test]
+    fn ids_tell_moments_processes_and_connections_apart() {
+        let ids = [
+            new_id(1_795_345_200_000_000, 4711, 12),
+            new_id(1_795_345_200_000_001, 4711, 12),
+            new_id(1_795_345_200_000_000, 4712, 12),
+            new_id(1_795_345_200_000_000, 4711, 13),
+            new_id(1_795_345_200_000_000, 4711, 12 << 8 ^ 1),
+        ];
+        for (index, id) in ids.iter().enumerate() {
+            assert!(id.iter().all(|byte| byte.is_ascii_graphic()));
+            assert!(!ids[..index].contains(id), "{index}");
+        }
+    }
 }

@@ -44,7 +44,8 @@ pub(crate) fn translate_name(request: Request<'_>) -> Status {
     let Some(mapped) = config.translate(request.uri()) else {
         return Status::DECLINED;
     };
-    request.set_filename(request.pool().string(&mapped.filename));
+    let [file, rest] = &mapped.filename;
+    request.set_filename(request.pool().join([file, rest]));
     request.set_handler(HANDLER);
     request.attach::<Arc<Alias>>(mapped.alias);
     Status::OK
@@ -119,20 +120,17 @@ impl<'a> Target<'a> {
         if let Some(refusal) = refused(request, directory, how) {
             return refuse(request, &refusal);
         }
-        let mut overrides: Vec<&Overrides> = Vec::new();
-        if let Some(script) = &directory.dispatch_script {
-            let Some(dispatched) = dispatch(settings, child, request, script) else {
-                return Verdict::Refuse(Status::INTERNAL_SERVER_ERROR);
-            };
-            overrides.push(facts.dispatched.get_or_init(|| dispatched));
-        }
-        match (script, alias) {
-            (Some(script), _) => overrides.push(&script.overrides),
-            (None, Some(alias)) => overrides.push(&alias.overrides),
-            (None, None) => {}
-        }
+        let dispatched = match &directory.dispatch_script {
+            Some(script) => match dispatch(settings, child, request, script) {
+                Some(dispatched) => Some(facts.dispatched.get_or_init(|| dispatched)),
+                None => return Verdict::Refuse(Status::INTERNAL_SERVER_ERROR),
+            },
+            None => None,
+        };
+        let own = script.map(|script| &script.overrides);
+        let overrides = [dispatched, own.or_else(|| alias.map(|alias| &alias.overrides))];
         let server = ServerId(request.server().id());
-        let route = match route(&settings.globals, server, &overrides, directory, facts) {
+        let route = match route(&settings.globals, server, overrides, directory, facts) {
             Ok(route) => route,
             Err(refusal) => return refuse(request, &refusal),
         };
@@ -251,7 +249,7 @@ impl<'a> Target<'a> {
 
     /// The same for an exchange that broke down.
     pub(super) fn failure(&self, code: &str, problem: &dyn fmt::Display) -> String {
-        self.text(&format!("MWR{code}"), &problem.to_string())
+        self.text(code, &problem.to_string())
     }
 }
 
@@ -286,23 +284,20 @@ pub(super) fn refused(
     directory: &DirectoryConfig,
     handler: Handler,
 ) -> Option<Refusal> {
-    let text = |bytes| String::from_utf8_lossy(bytes);
-    let header = |name| request.headers_in().find(name).map(|value| text(value.to_bytes()));
-    let (transfer_encoding, content_length) =
-        (header(c"Transfer-Encoding"), header(c"Content-Length"));
+    let header = |name| request.headers_in().find(name).map(CStr::to_bytes);
     gate(&Gates {
         handler,
         exec_cgi: handler != Handler::Script || request.may_execute(),
-        filename: &text(request.filename()),
+        filename: request.filename(),
         file: match request.file_type() {
             FileType::Missing => FileKind::Missing,
             FileType::Directory => FileKind::Directory,
             FileType::File | FileType::Other => FileKind::File,
         },
-        path_info: &text(request.path_info()),
+        path_info: request.path_info(),
         reject_path_info: request.rejects_path_info(),
-        transfer_encoding: transfer_encoding.as_deref(),
-        content_length: content_length.as_deref(),
+        transfer_encoding: header(c"Transfer-Encoding"),
+        content_length: header(c"Content-Length"),
         chunked_request: directory.chunked_request() || directory.spooling() != Spooling::Off,
         limit_request_body: request.body_limit(),
     })
@@ -349,22 +344,14 @@ fn dispatch(
 #[derive(Debug)]
 pub(super) struct RequestFacts<'r> {
     request: Request<'r>,
-    host: &'r str,
-    server_name: &'r str,
-    script_name: OnceCell<Vec<u8>>,
+    script_name: OnceCell<Cow<'r, [u8]>>,
     /// What a dispatch script chose.
     dispatched: OnceCell<Overrides>,
 }
 
 impl<'r> RequestFacts<'r> {
     pub(super) fn new(request: Request<'r>) -> Self {
-        Self {
-            request,
-            host: std::str::from_utf8(request.hostname()).unwrap_or_default(),
-            server_name: request.server().hostname(),
-            script_name: OnceCell::new(),
-            dispatched: OnceCell::new(),
-        }
+        Self { request, script_name: OnceCell::new(), dispatched: OnceCell::new() }
     }
 }
 
@@ -381,7 +368,7 @@ impl Facts for RequestFacts<'_> {
     }
 
     fn server_name(&self) -> &str {
-        self.server_name
+        self.request.server().hostname()
     }
 
     fn server_port(&self) -> u16 {
@@ -392,12 +379,12 @@ impl Facts for RequestFacts<'_> {
     }
 
     fn host(&self) -> Option<&str> {
-        (!self.host.is_empty()).then_some(self.host)
+        std::str::from_utf8(self.request.hostname()).ok().filter(|host| !host.is_empty())
     }
 
     fn script_name(&self) -> &[u8] {
         self.script_name.get_or_init(|| {
-            crate::environ::script_name(self.request.uri(), self.request.path_info()).into_owned()
+            crate::environ::script_name(self.request.uri(), self.request.path_info())
         })
     }
 }

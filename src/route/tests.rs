@@ -6,6 +6,8 @@ use crate::config::{Owner, Place};
 
 const HERE: ServerId = ServerId(1);
 
+const NONE: [Option<&Overrides>; 2] = [None, None];
+
 fn process(text: &str) -> Option<Name> {
     Some(Name::parse(text, Kind::ProcessGroup))
 }
@@ -38,7 +40,7 @@ fn globals() -> Globals {
 /// `process|application|callable`, or status and code.
 fn outcome(
     globals: &Globals,
-    overrides: &[&Overrides],
+    overrides: [Option<&Overrides>; 2],
     directory: &DirectoryConfig,
     request: &Request,
 ) -> Result<String, (u16, u16)> {
@@ -74,7 +76,7 @@ fn a_process_group_must_be_there_for_this_server() {
         let request =
             Request { env: vec![("group", "own"), ("global", "%{GLOBAL}")], ..Request::default() };
         let expected = expected.map(|name| format!("{name}  application"));
-        assert_eq!(outcome(&globals, &[], &directory, &request), expected, "{group}");
+        assert_eq!(outcome(&globals, NONE, &directory, &request), expected, "{group}");
     }
 }
 
@@ -87,7 +89,7 @@ fn restrictions_hold_for_the_expanded_name() {
     };
     let request = Request { env: vec![("group", "own")], ..Request::default() };
     let status = |directory: &DirectoryConfig, globals: &Globals| {
-        outcome(globals, &[], directory, &request).map(drop)
+        outcome(globals, NONE, directory, &request).map(drop)
     };
     assert_eq!(status(&directory, &globals), Err((500, RESTRICTED)));
     directory.process_group = process("%{ENV:group}");
@@ -118,11 +120,12 @@ fn dispatch_wins_over_the_alias_and_the_alias_over_directives() {
     };
     let dispatched = Overrides { application_group: application("script"), ..Overrides::default() };
     let request = Request::default();
-    let outcome = |overrides: &[&Overrides]| outcome(&globals, overrides, &directory, &request);
-    assert_eq!(outcome(&[]).unwrap(), "main directory directory");
-    assert_eq!(outcome(&[&alias]).unwrap(), "own alias directory");
-    assert_eq!(outcome(&[&dispatched, &alias]).unwrap(), "own script directory");
-    let route = route(&globals, HERE, &[&alias], &directory, &request).unwrap();
+    let outcome = |overrides| outcome(&globals, overrides, &directory, &request);
+    let (alias, dispatched) = (Some(&alias), Some(&dispatched));
+    assert_eq!(outcome(NONE).unwrap(), "main directory directory");
+    assert_eq!(outcome([None, alias]).unwrap(), "own alias directory");
+    assert_eq!(outcome([dispatched, alias]).unwrap(), "own script directory");
+    let route = route(&globals, HERE, [None, alias], &directory, &request).unwrap();
     assert!(route.pass_authorization && route.script_reloading);
 }
 
@@ -131,7 +134,7 @@ fn without_directives_the_resource_names_the_application_group() {
     let directory = DirectoryConfig::default();
     let request = Request { port: 8080, ..Request::default() };
     let mut globals = Globals::default();
-    let route = |globals: &Globals| outcome(globals, &[], &directory, &request).unwrap();
+    let route = |globals: &Globals| outcome(globals, NONE, &directory, &request).unwrap();
     assert_eq!(route(&globals), " www.example.org:8080|/App application");
     globals.case_insensitive = true;
     assert_eq!(route(&globals), " www.example.org:8080|/app application");
@@ -144,16 +147,16 @@ fn what_is_not_set_keeps_its_text_except_the_callable() {
         callable_object: callable("%{ENV:unset}"),
         ..DirectoryConfig::default()
     };
-    let outcome = outcome(&Globals::default(), &[], &directory, &Request::default());
+    let outcome = outcome(&Globals::default(), NONE, &directory, &Request::default());
     assert_eq!(outcome.unwrap(), " %{ENV:unset} application");
 }
 
 const OPEN: Gates<'_> = Gates {
     handler: Handler::Script,
     exec_cgi: true,
-    filename: "/srv/app.wsgi",
+    filename: b"/srv/app.wsgi",
     file: FileKind::File,
-    path_info: "",
+    path_info: b"",
     reject_path_info: false,
     transfer_encoding: None,
     content_length: None,
@@ -165,7 +168,7 @@ const OPEN: Gates<'_> = Gates {
 fn gates_refuse_with_the_right_status() {
     use FileKind::{Directory, Missing};
     use Handler::{Alias, HandlerScript};
-    let chunked = Some("Chunked");
+    let chunked = Some(&b"Chunked"[..]);
     for (gates, expected) in [
         (OPEN, None),
         (Gates { exec_cgi: false, ..OPEN }, Some((403, NO_EXEC))),
@@ -176,20 +179,20 @@ fn gates_refuse_with_the_right_status() {
         (Gates { file: Missing, handler: Alias, ..OPEN }, Some((404, NOT_FOUND))),
         (Gates { file: Directory, ..OPEN }, Some((403, DIRECTORY))),
         (Gates { reject_path_info: true, ..OPEN }, None),
-        (Gates { reject_path_info: true, path_info: "/x", ..OPEN }, Some((404, PATH_INFO))),
-        (Gates { path_info: "/x", ..OPEN }, None),
-        (Gates { transfer_encoding: Some("gzip"), ..OPEN }, Some((501, ENCODING))),
+        (Gates { reject_path_info: true, path_info: b"/x", ..OPEN }, Some((404, PATH_INFO))),
+        (Gates { path_info: b"/x", ..OPEN }, None),
+        (Gates { transfer_encoding: Some(b"gzip"), ..OPEN }, Some((501, ENCODING))),
         (Gates { transfer_encoding: chunked, ..OPEN }, Some((411, CHUNKED))),
         (Gates { transfer_encoding: chunked, chunked_request: true, ..OPEN }, None),
-        (Gates { content_length: Some("10"), ..OPEN }, None),
-        (Gates { content_length: Some(""), ..OPEN }, Some((400, LENGTH))),
-        (Gates { content_length: Some("-1"), ..OPEN }, Some((400, LENGTH))),
-        (Gates { content_length: Some("+1"), ..OPEN }, Some((400, LENGTH))),
-        (Gates { content_length: Some("9223372036854775807"), ..OPEN }, None),
-        (Gates { content_length: Some("9223372036854775808"), ..OPEN }, Some((400, LENGTH))),
-        (Gates { content_length: Some("10"), limit_request_body: 10, ..OPEN }, None),
+        (Gates { content_length: Some(b"10"), ..OPEN }, None),
+        (Gates { content_length: Some(b""), ..OPEN }, Some((400, LENGTH))),
+        (Gates { content_length: Some(b"-1"), ..OPEN }, Some((400, LENGTH))),
+        (Gates { content_length: Some(b"+1"), ..OPEN }, Some((400, LENGTH))),
+        (Gates { content_length: Some(b"9223372036854775807"), ..OPEN }, None),
+        (Gates { content_length: Some(b"9223372036854775808"), ..OPEN }, Some((400, LENGTH))),
+        (Gates { content_length: Some(b"10"), limit_request_body: 10, ..OPEN }, None),
         (
-            Gates { content_length: Some("11"), limit_request_body: 10, ..OPEN },
+            Gates { content_length: Some(b"11"), limit_request_body: 10, ..OPEN },
             Some((413, TOO_LARGE)),
         ),
     ] {

@@ -25,6 +25,7 @@ mod interpreters;
 mod karrigell;
 mod karrigell_example;
 mod karrigell_host;
+mod lanes;
 mod lifecycle;
 mod limits;
 mod load;

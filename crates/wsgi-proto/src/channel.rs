@@ -34,7 +34,7 @@ pub use end::{End, Outcome};
 pub use file::File;
 pub use head::{HeadReader, HeadWriter, HeaderField};
 pub use log::Log;
-pub use names::{ENVIRON_NAMES, environ_name, environ_name_id};
+pub use names::{ENVIRON_NAMES, environ_name, environ_name_id, find_environ_name};
 pub use request::{Name, RequestReader, RequestWriter};
 
 use request::{FLAG_BODY, FLAG_CPU, FLAG_NO_RELOAD};

@@ -130,6 +130,12 @@ impl<'a> Reader<'a> {
         self.take(length, field)
     }
 
+    /// What was not taken yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Bytes not taken yet.
     #[must_use]
     pub fn remaining(&self) -> usize {
@@ -167,6 +173,13 @@ impl<'b> RecordWriter<'b> {
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.buffer.extend_from_slice(bytes);
         self
+    }
+
+    /// Appends a `u8`, and bytes with their length as [`RecordWriter::bytes`] does: one
+    /// entry of many, so in one step.
+    pub fn tagged(&mut self, tag: u8, bytes: &[u8]) -> &mut Self {
+        let [a, b, c, d] = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+        self.raw(&[tag, a, b, c, d]).raw(bytes)
     }
 
     /// Appends a `u8`.

@@ -22,7 +22,8 @@ fields! {
         executable: String,
     }
 
-    /// Everything that the daemon needs to know.
+    /// Everything that the daemon needs to know. Comes with the descriptor of the process' lanes
+    /// if the worker said `native`.
     pub struct Start {
         /// Name of the process group; empty for the implicit one.
         process_group: String,

@@ -60,7 +60,8 @@ fields! {
         slot: u32,
     }
 
-    /// Answers [`FetchChannel`]. Comes with one descriptor.
+    /// Answers [`FetchChannel`]. Comes with the channel's descriptor, and that of its process'
+    /// lanes if there are any.
     pub struct Channel {
         /// Repeated from the question.
         sequence: u32,
@@ -68,6 +69,8 @@ fields! {
         slot: u32,
         /// Epoch of the slot to which this channel belongs.
         epoch: u32,
+        /// The worker thread of the process, from 0: its lane.
+        thread: u32,
     }
 
     /// The question can't be granted.

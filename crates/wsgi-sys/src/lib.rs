@@ -4,7 +4,10 @@
 
 pub mod clock;
 pub mod descriptor;
+mod futex;
+pub mod lanes;
 pub mod listener;
+mod memory;
 pub mod process;
 pub mod readiness;
 pub mod socket;

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -46,14 +47,16 @@ impl Readiness {
         let _ = self.0.delete(descriptor);
     }
 
-    /// Waits without limit and returns the tokens of what can be read. None at all
-    /// if a signal came.
+    /// Waits at most that long, or without limit, and returns the tokens of what can be read. None
+    /// at all if a signal came.
     ///
     /// # Errors
     /// The set is unusable.
-    pub fn wait(&self) -> io::Result<impl Iterator<Item = u64> + use<>> {
+    pub fn wait(&self, limit: Option<Duration>) -> io::Result<impl Iterator<Item = u64> + use<>> {
+        let limit = limit.map_or(Ok(EpollTimeout::NONE), EpollTimeout::try_from);
+        let limit = limit.unwrap_or(EpollTimeout::MAX);
         let mut events = [EpollEvent::empty(); BATCH];
-        let count = match self.0.wait(&mut events, EpollTimeout::NONE) {
+        let count = match self.0.wait(&mut events, limit) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
@@ -83,11 +86,11 @@ mod tests {
         readiness.add(other.as_fd(), 1).unwrap();
         readiness.add(fourth.as_fd(), 2).unwrap();
         socket::send(one.as_fd(), &[IoSlice::new(b"x")], &[], true).unwrap();
-        assert_eq!(readiness.wait().unwrap().collect::<Vec<_>>(), [1]);
+        assert_eq!(readiness.wait(None).unwrap().collect::<Vec<_>>(), [1]);
         drop(third);
-        assert_eq!(readiness.wait().unwrap().collect::<Vec<_>>(), [2]);
+        assert_eq!(readiness.wait(None).unwrap().collect::<Vec<_>>(), [2]);
         readiness.rearm(other.as_fd(), 1).unwrap();
-        assert_eq!(readiness.wait().unwrap().collect::<Vec<_>>(), [1]);
+        assert_eq!(readiness.wait(None).unwrap().collect::<Vec<_>>(), [1]);
         readiness.remove(other.as_fd());
         assert!(readiness.rearm(other.as_fd(), 1).is_err());
     }

@@ -33,7 +33,6 @@ mod accounts;
 mod activity;
 mod chronicle;
 mod flow;
-mod futex;
 mod layout;
 mod leases;
 mod notes;
@@ -45,14 +44,9 @@ mod waits;
 mod word;
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::ptr::NonNull;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+use crate::memory::{self, Mapping};
 
 pub use accounts::{Account, Tally};
 pub use activity::Activity;
@@ -77,7 +71,7 @@ pub const MAX_TICKETS: u32 = 8_192;
 /// Mapping of the table. Shared by all threads of a process.
 #[derive(Debug)]
 pub struct Table {
-    base: NonNull<Shared>,
+    memory: Mapping<Shared>,
 }
 
 /// A pool as a child knows it.
@@ -258,20 +252,10 @@ pub struct SlotNote {
 }
 
 impl Table {
-    /// A new table in a memfd (close-on-exec, sparse, sealed against resizing).
+    /// A new table in memory of its own (close-on-exec, sparse, sealed against resizing).
     pub fn create() -> io::Result<(OwnedFd, Self)> {
-        // Linux 6.3 wants to be told whether it may be executed.
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let no_execution = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
-        let memory = match memfd_create(c"wsgi-slot-table", flags | no_execution) {
-            Err(Errno::EINVAL) => memfd_create(c"wsgi-slot-table", flags)?,
-            created => created?,
-        };
-        let bytes = libc::off_t::try_from(size_of::<Shared>()).map_err(io::Error::other)?;
-        nix::unistd::ftruncate(&memory, bytes)?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&memory, FcntlArg::F_ADD_SEALS(seals))?;
-        let table = Self::map_unchecked(memory.as_fd())?;
+        let memory = memory::create(c"wsgi-slot-table", size_of::<Shared>())?;
+        let table = Self { memory: Mapping::new(memory.as_fd(), 0)? };
         table.shared().header.stamp();
         Ok((memory, table))
     }
@@ -282,14 +266,10 @@ impl Table {
     /// `InvalidData` if this is no table, or one of another layout.
     pub fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let refused = |why| io::Error::new(io::ErrorKind::InvalidData, why);
-        // Without the seal a shrunk file would end this process with SIGBUS.
-        let seals = fcntl(fd, FcntlArg::F_GET_SEALS)
-            .map_err(|_| refused("the slot table's descriptor is no sealed memory"))?;
-        let size = nix::sys::stat::fstat(fd)?.st_size;
-        if SealFlag::from_bits_retain(seals).contains(SealFlag::F_SEAL_SHRINK)
-            && usize::try_from(size) == Ok(size_of::<Shared>())
-        {
-            let table = Self::map_unchecked(fd)?;
+        let size = memory::sealed_size(fd)
+            .ok_or_else(|| refused("the slot table's descriptor is no sealed memory"))?;
+        if size == size_of::<Shared>() {
+            let table = Self { memory: Mapping::new(fd, 0)? };
             if table.shared().header.is_ours() {
                 return Ok(table);
             }
@@ -297,38 +277,10 @@ impl Table {
         Err(refused("the slot table has another layout: module and supervisor differ in version"))
     }
 
-    fn map_unchecked(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        let size = NonZeroUsize::new(size_of::<Shared>()).ok_or(io::ErrorKind::InvalidData)?;
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping, at a place of the kernel's choice.
-        let base = unsafe { mmap(None, size, access, MapFlags::MAP_SHARED, fd, 0) }?;
-        // Requests' URIs are nothing for a core file.
-        // SAFETY: advice on the mapping just made; its content stays.
-        let _ = unsafe { madvise(base, size.get(), MmapAdvise::MADV_DONTDUMP) };
-        Ok(Self { base: base.cast() })
-    }
-
     fn shared(&self) -> &Shared {
-        // SAFETY: the mapping has this size and page alignment, lives as long
-        // as `self`, and can not shrink. `Shared` consists of atomics alone,
-        // for which any content is valid and which other processes may change.
-        unsafe { self.base.as_ref() }
+        &self.memory
     }
 }
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        // SAFETY: made by `map_unchecked` with this size; no reference into it
-        // outlives `self`.
-        let _ = unsafe { munmap(self.base.cast(), size_of::<Shared>()) };
-    }
-}
-
-// SAFETY: the mapping belongs to no thread, and is read and written through
-// atomics alone.
-unsafe impl Send for Table {}
-// SAFETY: as above.
-unsafe impl Sync for Table {}
 
 #[cfg(test)]
 mod tests;

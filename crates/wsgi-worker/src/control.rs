@@ -16,6 +16,7 @@ use wsgi_proto::daemon::{
     ToSupervisor, Traced,
 };
 use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
+use wsgi_sys::lanes::{Bell, Lane};
 use wsgi_sys::socket;
 
 use crate::seat::{Channel, Seat};
@@ -94,6 +95,9 @@ impl Control {
 
     /// Watches a seat's new channel for requests, and says so.
     pub(crate) fn watch_channel(&self, seat: usize, channel: &Channel) {
+        if let Some(lane) = channel.line.lane() {
+            lane.reset();
+        }
         if let Err(error) = self.watch.add(channel.line.socket(), seat) {
             let number = seat + 1;
             let message = format!("MWR3006: channel {number} can't be watched: {error}");
@@ -246,13 +250,14 @@ pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound
     // SAFETY: the descriptor was handed to this process for this very purpose, and
     // the check above makes sure that it is taken once.
     let link = unsafe { OwnedFd::from_raw_fd(descriptor) };
-    let start = py.detach(|| {
+    let (start, memory) = py.detach(|| {
         socket::send_timeout(link.as_fd(), PATIENCE)?;
         send(link.as_fd(), &hello)?;
         let mut buffer = vec![0; MAX_DATAGRAM as usize + 64];
         let received = socket::receive(link.as_fd(), &mut buffer, true)?;
+        let memory = received.descriptors.into_iter().next();
         match ToDaemon::decode(buffer.get(..received.length).unwrap_or_default()) {
-            Ok(ToDaemon::Start(start)) => Ok(start),
+            Ok(ToDaemon::Start(start)) => Ok((start, memory)),
             Ok(other) => {
                 Err(io::Error::other(format!("got {other:?} instead of the start message")))
             }
@@ -261,12 +266,17 @@ pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound
     })?;
     let (awoken, waker) = socket::stream_pair()?;
     let facts = facts(py, &start)?;
-    let seats: Vec<_> = (0..start.threads).map(|_| Seat::default()).collect();
+    // Without memory for lanes everything goes by the channels.
+    let memory = memory.as_ref().map(AsFd::as_fd);
+    let lane = |thread| memory.and_then(|memory| Lane::map(memory, thread).ok());
+    let seats: Vec<_> = (0..start.threads).map(|thread| Seat::new(lane(thread))).collect();
+    let all = seats.iter().all(Seat::has_lane);
+    let bell = memory.filter(|_| all).and_then(|memory| Bell::map(memory).ok());
     // Free-threaded builds have this function, and threads that need no GIL.
     let parallel = sys.getattr_opt("_is_gil_enabled")?.is_some_and(|asked| {
         asked.call0().and_then(|gil| gil.extract()).is_ok_and(|gil: bool| !gil)
     });
-    let watch = Watch::new(seats.len(), parallel)?;
+    let watch = Watch::new(seats.len(), parallel, bell)?;
     let control = Control {
         socket: link,
         start,

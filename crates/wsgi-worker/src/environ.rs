@@ -2,7 +2,8 @@
 //!
 //! Requests on one channel resemble each other: the same names in the same
 //! order, most with the same values. A template keeps them as Python objects;
-//! only what differs is made anew, and the application gets a copy.
+//! only what differs is made anew, and the application gets a copy. Entries with the
+//! same bytes as before are not even read.
 //!
 //! *Runs in:* daemon. *Threads:* one each.
 
@@ -17,7 +18,7 @@ use wsgi_proto::channel::{ENVIRON_NAMES, Name, RequestReader, environ_name_id};
 use crate::control::{self, Control};
 use crate::latin1;
 
-/// Records up to this size are kept for comparison.
+/// Entries of so many bytes are kept for comparison.
 const KEPT: usize = 64 * 1024;
 
 /// The environ's constant part and that of the last request.
@@ -25,8 +26,51 @@ const KEPT: usize = 64 * 1024;
 pub(crate) struct Environ {
     constants: Py<PyDict>,
     template: Py<PyDict>,
-    /// Payload of the REQUEST from which `template` was made; empty if none.
-    previous: Vec<u8>,
+    /// The REQUEST from which `template` was made.
+    previous: Previous,
+    facts: Facts,
+}
+
+/// The entries of a REQUEST; empty if there is none to compare with.
+#[derive(Debug, Default)]
+struct Previous {
+    entries: Vec<u8>,
+    /// Bytes of each.
+    lengths: Vec<usize>,
+}
+
+impl Previous {
+    /// Keeps these entries, whose lengths are known, unless they are too many bytes.
+    fn keep(&mut self, entries: &[u8]) {
+        self.entries.clear();
+        if entries.len() > KEPT {
+            self.lengths.clear();
+        } else {
+            self.entries.extend_from_slice(entries);
+        }
+    }
+}
+
+/// What this process has to know of a request itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// The method is HEAD.
+    pub(crate) is_head: bool,
+    /// Content-Length, if there is one.
+    pub(crate) announced: Option<u64>,
+}
+
+impl Facts {
+    /// Takes note of an entry.
+    fn take(&mut self, name: Name<'_>, value: &[u8]) {
+        const METHOD: Name<'_> = Name::Known(environ_name_id("REQUEST_METHOD"));
+        const LENGTH: Name<'_> = Name::Known(environ_name_id("CONTENT_LENGTH"));
+        if name == METHOD {
+            self.is_head = value == b"HEAD";
+        } else if name == LENGTH {
+            self.announced = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        }
+    }
 }
 
 impl Environ {
@@ -61,12 +105,12 @@ impl Environ {
         Ok(Self {
             template: constants.copy()?.unbind(),
             constants: constants.unbind(),
-            previous: Vec::new(),
+            previous: Previous::default(),
+            facts: Facts::default(),
         })
     }
 
-    /// A new environ for the request in `payload`, of which `request` is the reader.
-    /// The payload is kept; the last one is left in its place.
+    /// A new environ for a request that was not read yet.
     ///
     /// # Errors
     /// The record's, inside those of Python.
@@ -74,36 +118,78 @@ impl Environ {
         &mut self,
         py: Python<'py>,
         request: RequestReader<'_>,
-        payload: &[u8],
     ) -> Result<Bound<'py, PyDict>, EnvironError> {
-        let template = self.template.bind(py).clone();
-        let updated = update(py, &template, request, &self.previous);
-        let template = match updated {
-            Ok(true) => template,
-            _ => {
-                self.previous.clear();
-                self.rebuild(py, request)?
-            }
-        };
-        self.previous.clear();
-        let entries = usize::from(request.left);
-        if payload.len() <= KEPT && template.len() == self.constants.bind(py).len() + entries {
-            self.previous.extend_from_slice(payload);
+        if !self.update(py, request).unwrap_or(false) {
+            self.rebuild(py, request)?;
         }
-        Ok(template.copy()?)
+        Ok(self.template.bind(py).copy()?)
     }
 
-    fn rebuild<'py>(
+    /// What is to be known of the request that [`Environ::build`] was called for.
+    pub(crate) fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// Sets what differs from the previous request; false if the names differ.
+    fn update(
         &mut self,
-        py: Python<'py>,
+        py: Python<'_>,
         mut request: RequestReader<'_>,
-    ) -> Result<Bound<'py, PyDict>, EnvironError> {
-        let template = self.constants.bind(py).copy()?;
-        while let Some((name, value)) = request.entry()? {
-            set(py, &template, name, value)?;
+    ) -> Result<bool, EnvironError> {
+        let Previous { entries, lengths } = &mut self.previous;
+        if lengths.is_empty() || lengths.len() != usize::from(request.left) {
+            return Ok(false);
         }
-        self.template = template.clone().unbind();
-        Ok(template)
+        let now = request.unread();
+        let mut old = entries.as_slice();
+        for length in lengths {
+            let Some((entry, rest)) = old.split_at_checked(*length) else { return Ok(false) };
+            old = rest;
+            if request.pass(entry) {
+                continue;
+            }
+            let before = request.unread();
+            let Some((name, value)) = request.entry()? else { return Ok(false) };
+            *length = before.len() - request.unread().len();
+            // The name is all that precedes the value and its length.
+            let name_end = length.saturating_sub(size_of::<u32>() + value.len());
+            if entry.get(..name_end) != before.get(..name_end) {
+                return Ok(false);
+            }
+            set(py, self.template.bind(py), name, value)?;
+            self.facts.take(name, value);
+        }
+        request.entry()?;
+        self.previous.keep(now);
+        Ok(true)
+    }
+
+    fn rebuild(
+        &mut self,
+        py: Python<'_>,
+        mut request: RequestReader<'_>,
+    ) -> Result<(), EnvironError> {
+        let constants = self.constants.bind(py);
+        let template = constants.copy()?;
+        let (now, count) = (request.unread(), usize::from(request.left));
+        self.facts = Facts::default();
+        // After an error there is nothing to compare with.
+        let mut lengths = std::mem::take(&mut self.previous.lengths);
+        lengths.clear();
+        loop {
+            let before = request.unread().len();
+            let Some((name, value)) = request.entry()? else { break };
+            set(py, &template, name, value)?;
+            self.facts.take(name, value);
+            lengths.push(before - request.unread().len());
+        }
+        // Where a name comes twice its last value wins, which a comparison would not see.
+        if template.len() == constants.len() + count {
+            self.previous.lengths = lengths;
+            self.previous.keep(now);
+        }
+        self.template = template.unbind();
+        Ok(())
     }
 }
 
@@ -124,32 +210,6 @@ impl From<PyErr> for EnvironError {
     fn from(error: PyErr) -> Self {
         Self::Python(error)
     }
-}
-
-/// Sets what differs from the previous request; false if the names differ.
-fn update(
-    py: Python<'_>,
-    template: &Bound<'_, PyDict>,
-    mut request: RequestReader<'_>,
-    previous: &[u8],
-) -> Result<bool, EnvironError> {
-    let Ok(mut previous) = RequestReader::new(0, previous) else {
-        return Ok(false);
-    };
-    if previous.left != request.left {
-        return Ok(false);
-    }
-    while let Some((name, value)) = request.entry()? {
-        match previous.entry()? {
-            Some((same, old)) if same == name => {
-                if old != value {
-                    set(py, template, name, value)?;
-                }
-            }
-            _ => return Ok(false),
-        }
-    }
-    Ok(true)
 }
 
 fn set(py: Python<'_>, environ: &Bound<'_, PyDict>, name: Name<'_>, value: &[u8]) -> PyResult<()> {

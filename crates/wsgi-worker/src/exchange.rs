@@ -24,12 +24,15 @@ use crate::line::Line;
 use crate::log::{self, Destination, level};
 use crate::reply::Refusal;
 use crate::response::StartResponse;
+use crate::script::Found;
 use crate::{events, output, script, thread};
 
 /// What a worker thread keeps from one request to the next.
 #[derive(Debug)]
 pub(crate) struct Desk {
     environ: Environ,
+    /// The script of the last request.
+    script: Found,
     errors: Option<RequestErrors>,
     /// The callable's name in the last request.
     callable: (Vec<u8>, Py<PyString>),
@@ -57,7 +60,7 @@ pub(crate) struct Conclusion {
     failure: Option<u16>,
     /// The response has no body by the request's method.
     is_head: bool,
-    script: String,
+    script: Arc<str>,
     began: Instant,
     /// CPU time of the thread when it began, if it is to be told.
     cpu: Option<Duration>,
@@ -69,6 +72,7 @@ impl Desk {
     pub(crate) fn new(py: Python<'_>, control: &Control, thread: usize) -> PyResult<Self> {
         Ok(Self {
             environ: Environ::new(py, control, thread)?,
+            script: Found::default(),
             errors: None,
             callable: (Vec::new(), PyString::new(py, "").unbind()),
         })
@@ -86,7 +90,6 @@ impl Desk {
         line: &Arc<Line>,
         seat: usize,
         request: RequestReader<'_>,
-        payload: &[u8],
     ) -> Result<Conclusion, Lost> {
         let daemon_start = epoch_seconds();
         let began = Instant::now();
@@ -95,30 +98,28 @@ impl Desk {
         log::set_destination(Some(Destination { line: Arc::clone(line), serial }));
         let last = CPU.take();
         let cpu = request.cpu_time.then(|| last.unwrap_or_else(clock::thread_time));
-        let environ = match self.environ.build(py, request, payload) {
+        let environ = match self.environ.build(py, request) {
             Ok(environ) => Ok(environ),
             Err(EnvironError::Record(error)) => return Err(error.into()),
             Err(EnvironError::Python(error)) => Err(error),
         };
         let script =
             if request.handler_script.is_empty() { request.script } else { request.handler_script };
-        let script_name = || String::from_utf8_lossy(script).into_owned();
         let mut exchange = Exchange { desk: self, line, serial };
         let result = environ.and_then(|environ| {
-            let is_head = environ
-                .get_item(known(py, const { environ_name_id("REQUEST_METHOD") }))?
-                .is_some_and(|method| method.eq("HEAD").unwrap_or(false));
-            let failure = exchange.respond(py, seat, &request, script, &environ, daemon_start)?;
-            Ok((failure, is_head))
+            exchange.respond(py, seat, &request, script, &environ, daemon_start)
         });
-        let (failure, is_head) = result
-            .unwrap_or_else(|error| (Some(exchange.report(py, &script_name(), &error)), false));
+        let failure = result.unwrap_or_else(|error| {
+            let script = String::from_utf8_lossy(script);
+            Some(exchange.report(py, &script, &error))
+        });
         events::finished(py, line, serial, failure);
         thread::set_idle(py, seat);
         errors::end_lines(py);
         self.end_errors(py);
         log::set_destination(None);
-        Ok(Conclusion { failure, is_head, script: script_name(), began, cpu })
+        let is_head = self.environ.facts().is_head;
+        Ok(Conclusion { failure, is_head, script: self.script.shown(script), began, cpu })
     }
 
     /// The text stream for `wsgi.errors`.
@@ -210,11 +211,7 @@ impl Exchange<'_> {
         environ: &Bound<'_, PyDict>,
         daemon_start: f64,
     ) -> PyResult<()> {
-        let announced =
-            match environ.get_item(known(py, const { environ_name_id("CONTENT_LENGTH") }))? {
-                Some(length) => length.extract::<String>()?.parse().ok(),
-                None => None,
-            };
+        let announced = self.desk.environ.facts().announced;
         let input = Input { line: Arc::clone(self.line), serial: self.serial, announced };
         environ.set_item(intern!(py, "wsgi.input"), input.into_pyobject(py)?)?;
         let destination = Destination { line: Arc::clone(self.line), serial: self.serial };
@@ -231,10 +228,11 @@ impl Exchange<'_> {
         request: &RequestReader<'_>,
         script: &[u8],
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(globals) = script::globals(py, script, request.reloads) else {
+        let Some((globals, asks)) = self.desk.script.globals(py, script, request.reloads) else {
             return Ok(None);
         };
         if request.reloads
+            && asks
             && script::wants_reload(py, script, request.script)
             && let Some(control) = Control::get()
         {
@@ -347,7 +345,7 @@ impl Conclusion {
             output: reply.output,
         };
         reply.end(end)?;
-        reply.flush(socket)
+        reply.finish(socket)
     }
 
     fn outcome(&self, reply: &crate::reply::Reply) -> Outcome {

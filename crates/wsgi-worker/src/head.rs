@@ -11,6 +11,9 @@ use wsgi_proto::limits::{MAX_HEADER_NAME, MAX_HEADER_VALUE, MAX_HEADERS, MAX_REA
 
 use crate::latin1;
 
+/// Bytes that the texts of most heads need at most.
+const TEXT: usize = 512;
+
 /// A response's head, ready to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
@@ -34,7 +37,7 @@ impl Head {
     /// # Errors
     /// `TypeError`, `ValueError` or `UnicodeEncodeError` as PEP 3333 wants it.
     pub(crate) fn new(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let mut head = Self::default();
+        let mut head = Self { text: Vec::with_capacity(TEXT), ..Self::default() };
         head.read_status(status)?;
         head.read_fields(headers)?;
         Ok(head)
@@ -45,7 +48,8 @@ impl Head {
     /// # Errors
     /// As for [`Head::new`].
     pub(crate) fn hints(headers: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let mut head = Self { status: 103, ..Self::default() };
+        let text = Vec::with_capacity(TEXT);
+        let mut head = Self { status: 103, text, ..Self::default() };
         head.read_fields(headers)?;
         Ok(head)
     }
@@ -60,7 +64,6 @@ impl Head {
         if headers.len() > usize::from(MAX_HEADERS) {
             return Err(PyValueError::new_err(format!("more than {MAX_HEADERS} header fields")));
         }
-        self.text.reserve(512);
         self.fields.reserve(headers.len());
         for item in headers.iter() {
             self.read_field(&item)?;

@@ -182,6 +182,21 @@ impl Inbox {
     }
 }
 
+/// Takes the head off a REQUEST that came as a whole, by the lane.
+///
+/// # Errors
+/// [`Lost::Malformed`].
+pub(crate) fn take_request(record: &mut Vec<u8>) -> Result<Head, Lost> {
+    match deframe::head(record)? {
+        Some((Kind::Request, head)) if record.len() == HEAD_LEN + length(head) => {
+            record.drain(..HEAD_LEN);
+            Ok(head)
+        }
+        Some((Kind::Request, _)) | None => Err(wsgi_proto::Error::Invalid("length").into()),
+        Some((kind, _)) => Err(wsgi_proto::Error::UnknownKind(kind as u8).into()),
+    }
+}
+
 /// Bytes of the payload behind a head that passed its limit.
 pub(crate) fn length(head: Head) -> usize {
     usize::try_from(head.length).unwrap_or(usize::MAX)

@@ -7,12 +7,13 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3::Python;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use wsgi_proto::channel::Demand;
+use wsgi_sys::lanes::Lane;
 
 use crate::body::{Body, Fault};
 use crate::inbox::Lost;
@@ -26,6 +27,8 @@ pub(crate) type SendDemand<'a> = &'a mut dyn FnMut(Demand) -> Result<(), Lost>;
 #[derive(Debug)]
 pub(crate) struct Line {
     socket: OwnedFd,
+    /// Where small requests and responses pass, if there is memory for it.
+    lane: Option<Arc<Lane>>,
     /// Number of the request that runs; 0 between requests.
     serial: AtomicU64,
     /// Requests so far.
@@ -38,13 +41,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(socket: OwnedFd) -> Self {
+    pub(crate) fn new(socket: OwnedFd, lane: Option<Arc<Lane>>) -> Self {
         Self {
+            reply: Mutex::new(Reply::new(lane.clone())),
             socket,
+            lane,
             serial: AtomicU64::new(0),
             count: AtomicU64::new(0),
             body: Mutex::new(Body::new()),
-            reply: Mutex::new(Reply::default()),
             released: Condvar::new(),
             meter: Meter::default(),
         }
@@ -52,6 +56,10 @@ impl Line {
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    pub(crate) fn lane(&self) -> Option<&Lane> {
+        self.lane.as_deref()
     }
 
     /// What the request that runs costs.

@@ -5,9 +5,11 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 use wsgi_proto::channel::{Demand, End, FLAG_MORE, File, Log, data_head};
 use wsgi_proto::limits::{MAX_DATA, MAX_LOG};
+use wsgi_sys::lanes::Lane;
 use wsgi_sys::socket;
 
 use crate::body::Fault;
@@ -57,15 +59,23 @@ pub(crate) struct Reply {
     held: bool,
     /// Why nothing but END may be sent.
     pub(crate) gone: Option<Fault>,
+    /// Where a small response may be left as a whole.
+    lane: Option<Arc<Lane>>,
+    /// Something was sent by the socket: so is all the rest.
+    by_socket: bool,
 }
 
 impl Reply {
+    pub(crate) fn new(lane: Option<Arc<Lane>>) -> Self {
+        Self { lane, ..Self::default() }
+    }
+
     /// Forgets the last request.
     pub(crate) fn start(&mut self) {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         out.shrink_to(2 * GATHERED);
-        *self = Self { out, ..Self::default() };
+        *self = Self { out, lane: self.lane.take(), ..Self::default() };
     }
 
     /// Sets the head, unless one was sent; returns whether it was accepted.
@@ -190,6 +200,7 @@ impl Reply {
         // has to be the first byte of FILE.
         self.send(socket, &[]).map_err(|_| Refusal::Gone)?;
         File { offset, length: allowed }.write(&mut self.out).map_err(|_| Refusal::Gone)?;
+        self.leave_lane();
         let sent =
             socket::send(socket, &[IoSlice::new(&self.out)], &[descriptor.as_raw_fd()], true);
         match sent {
@@ -249,7 +260,7 @@ impl Reply {
         let _ = self.flush(socket);
     }
 
-    /// Gathers END; [`Reply::flush`] sends it.
+    /// Gathers END; [`Reply::finish`] sends it.
     ///
     /// # Errors
     /// [`Lost`].
@@ -258,6 +269,26 @@ impl Reply {
             return Err(Lost::End);
         }
         Ok(end.write(&mut self.out)?)
+    }
+
+    /// Sends what was gathered up to END, by the lane if that is all of the response.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub(crate) fn finish(&mut self, socket: BorrowedFd<'_>) -> Result<(), Lost> {
+        if !self.by_socket && self.lane.as_ref().is_some_and(|lane| lane.answer(&self.out)) {
+            self.out.clear();
+            return Ok(());
+        }
+        self.flush(socket)
+    }
+
+    /// Has httpd's child look at the socket from now on.
+    fn leave_lane(&mut self) {
+        if let Some(lane) = self.lane.as_ref().filter(|_| !self.by_socket) {
+            lane.leave();
+        }
+        self.by_socket = true;
     }
 
     /// Sends what was gathered.
@@ -270,6 +301,7 @@ impl Reply {
 
     /// Sends what was gathered and then `piece`, as a whole.
     fn send(&mut self, socket: BorrowedFd<'_>, piece: &[u8]) -> Result<(), Lost> {
+        self.leave_lane();
         let mut sent = 0;
         let whole = self.out.len() + piece.len();
         while sent < whole {

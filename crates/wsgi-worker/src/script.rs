@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PySystemExit;
@@ -39,6 +39,57 @@ struct Script {
     seen: Option<Identity>,
     /// When `reload_required` was asked last, if there is one.
     asked: Option<Instant>,
+}
+
+/// The script that a thread used last: most have no other, and a script that was loaded
+/// stays as long as the process.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    path: Vec<u8>,
+    shown: Arc<str>,
+    loaded: Option<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    globals: Py<PyDict>,
+    watched: bool,
+    asks: bool,
+}
+
+impl Found {
+    /// The path for messages.
+    pub(crate) fn shown(&mut self, path: &[u8]) -> Arc<str> {
+        self.turn_to(path);
+        Arc::clone(&self.shown)
+    }
+
+    /// The script's globals, as [`globals`] finds them, and whether it has a
+    /// `reload_required`.
+    pub(crate) fn globals<'py>(
+        &mut self,
+        py: Python<'py>,
+        path: &[u8],
+        watched: bool,
+    ) -> Option<(Bound<'py, PyDict>, bool)> {
+        self.turn_to(path);
+        let loaded = match &self.loaded {
+            Some(loaded) if loaded.watched || !watched => loaded,
+            _ => {
+                let globals = globals(py, path, watched)?.unbind();
+                let asks = asks(path);
+                self.loaded.insert(Loaded { globals, watched, asks })
+            }
+        };
+        Some((loaded.globals.bind(py).clone(), loaded.asks))
+    }
+
+    fn turn_to(&mut self, path: &[u8]) {
+        if self.path != path {
+            let shown = String::from_utf8_lossy(path).into();
+            *self = Self { path: path.to_vec(), shown, loaded: None };
+        }
+    }
 }
 
 /// Tells a file from the one that takes its place, or that it is written to.
@@ -121,6 +172,12 @@ fn find<'py>(py: Python<'py>, path: &[u8], watched: bool) -> Option<Bound<'py, P
     let script = scripts.as_mut()?.get_mut(path)?;
     script.watched |= watched;
     Some(script.globals.bind(py).clone())
+}
+
+fn asks(path: &[u8]) -> bool {
+    let scripts = SCRIPTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let script = scripts.as_ref().and_then(|scripts| scripts.get(path));
+    script.is_some_and(|script| script.asked.is_some())
 }
 
 /// SIGTERM ends a process without worker threads this way: its script may run as

@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use wsgi_sys::lanes::Lane;
+
 use crate::line::Line;
 
 /// A channel with the number by which the supervisor knows it.
@@ -24,18 +26,29 @@ struct Place {
 }
 
 /// What main thread and worker threads share of a channel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seat {
+    /// Beside whatever channel the seat has.
+    lane: Option<Arc<Lane>>,
     place: Mutex<Place>,
     given: AtomicBool,
     busy: AtomicBool,
 }
 
 impl Seat {
+    pub(crate) fn new(lane: Option<Lane>) -> Self {
+        Self {
+            lane: lane.map(Arc::new),
+            place: Mutex::default(),
+            given: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+        }
+    }
+
     /// Gives the seat a channel, and returns it if it can be watched from now on. One
     /// that waited for the last one's end is closed.
     pub(crate) fn give(&self, socket: OwnedFd, epoch: u32) -> Option<Channel> {
-        let channel = Channel { line: Arc::new(Line::new(socket)), epoch };
+        let channel = Channel { line: Arc::new(Line::new(socket, self.lane.clone())), epoch };
         let mut place = self.place();
         self.given.store(true, Ordering::Release);
         if place.channel.is_some() {
@@ -44,6 +57,10 @@ impl Seat {
         }
         place.channel = Some(channel.clone());
         Some(channel)
+    }
+
+    pub(crate) fn has_lane(&self) -> bool {
+        self.lane.is_some()
     }
 
     /// True once the seat was given a channel.
@@ -60,9 +77,11 @@ impl Seat {
         free.then_some(channel)
     }
 
-    /// Leaves the channel to the next request.
-    pub(crate) fn leave(&self) {
-        self.busy.store(false, Ordering::Release);
+    /// Leaves the channel to the next request; true if that has come by the lane already. Who
+    /// looked for it meanwhile found the seat busy.
+    pub(crate) fn leave(&self) -> bool {
+        self.busy.swap(false, Ordering::AcqRel);
+        self.lane.as_deref().is_some_and(Lane::is_offered)
     }
 
     /// Gives the channel up; returns the one that was given meanwhile.

@@ -21,9 +21,9 @@ use wsgi_sys::socket;
 
 use crate::control::Control;
 use crate::exchange::{Conclusion, Desk};
-use crate::inbox::{Lost, length};
+use crate::inbox::{self, Lost, length};
 use crate::log::{self, level};
-use crate::seat::Channel;
+use crate::seat::{Channel, Seat};
 
 /// Serves requests; returns only if Python fails.
 #[pyfunction]
@@ -45,7 +45,7 @@ pub(crate) fn work(py: Python<'_>, thread: usize) -> PyResult<()> {
         let (line, seat) = (&turn.channel.line, turn.seat);
         match RequestReader::new(flags, &payload)
             .map_err(Lost::from)
-            .and_then(|request| desk.run(py, line, seat, request, &payload))
+            .and_then(|request| desk.run(py, line, seat, request))
         {
             Ok(conclusion) => last = Some((turn, conclusion)),
             Err(lost) => py.detach(|| turn.lose(&lost)),
@@ -96,11 +96,17 @@ impl Turn {
     fn request(&self, payload: &mut Vec<u8>) -> Result<Option<u8>, Lost> {
         let line = &self.channel.line;
         let mut body = line.body();
-        let Some(head) = body.inbox().next_request(line.socket())? else { return Ok(None) };
-        let size = HEAD_LEN + length(head);
-        payload.clear();
-        payload.extend_from_slice(body.inbox().available().get(HEAD_LEN..size).unwrap_or_default());
-        body.inbox().consume(size);
+        let head = if line.lane().is_some_and(|lane| lane.take(payload)) {
+            inbox::take_request(payload)?
+        } else {
+            let Some(head) = body.inbox().next_request(line.socket())? else { return Ok(None) };
+            let size = HEAD_LEN + length(head);
+            let record = body.inbox().available();
+            payload.clear();
+            payload.extend_from_slice(record.get(HEAD_LEN..size).unwrap_or_default());
+            body.inbox().consume(size);
+            head
+        };
         body.start(RequestReader::new(head.flags, payload)?.has_body);
         line.reply().start();
         line.meter().arrived();
@@ -121,10 +127,8 @@ impl Turn {
         let read = !line.body().inbox().available().is_empty();
         let left = ended.and_then(|()| {
             self.kept = true;
-            if let Some(seat) = self.control.seats.get(self.seat) {
-                seat.leave();
-            }
-            Ok(self.control.watch.leave(line.socket(), self.seat, read)?)
+            let offered = self.control.seats.get(self.seat).is_some_and(Seat::leave);
+            Ok(self.control.watch.leave(line.socket(), self.seat, read || offered)?)
         });
         if let Err(lost) = left {
             self.kept = false;

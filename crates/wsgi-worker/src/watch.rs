@@ -20,6 +20,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+use wsgi_sys::lanes::Bell;
 use wsgi_sys::readiness::Readiness;
 
 use crate::pace;
@@ -29,6 +30,9 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// Requests after a stall for which the next thread is called at once.
 const EAGER: u32 = 64;
+
+/// Times that lanes had something between two looks at the sockets.
+const LOOK: u32 = 32;
 
 /// A thread whose request began less long ago is taken to compute.
 const FRESH: Duration = Duration::from_micros(200);
@@ -41,8 +45,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Watch {
     readiness: Readiness,
     state: Mutex<State>,
+    /// Tells which lanes have a request; none if there are no lanes.
+    bell: Option<Bell>,
     /// One for each thread.
-    bells: Vec<Condvar>,
+    calls: Vec<Condvar>,
     /// Threads outside of Python that have a request or look for one.
     transit: AtomicUsize,
     /// Threads run Python at the same time (free-threaded builds).
@@ -51,9 +57,11 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct State {
-    /// Seats with something to read, in order of arrival. While there are any, a
+    /// Seats with something to read, in order of arrival: by their sockets or lanes. While there are any, a
     /// thread is on its way that looks here.
     ready: VecDeque<usize>,
+    /// Seats whose sockets have had something, and have to be armed again.
+    fired: Vec<bool>,
     /// A thread waits for the channels.
     watched: bool,
     /// The last to rest is the first to be called: it is in the caches yet.
@@ -66,18 +74,26 @@ struct State {
     last: (usize, Instant),
     /// Requests taken so far.
     taken: u64,
+    /// How often lanes had something.
+    collected: u32,
 }
 
 impl Watch {
-    /// For so many threads. `parallel`: they don't share a GIL.
+    /// For so many threads. `parallel`: they don't share a GIL. `bell`: there are lanes, for each
+    /// of them.
     ///
     /// # Errors
     /// The process has no descriptor left.
-    pub(crate) fn new(threads: usize, parallel: bool) -> io::Result<Self> {
+    pub(crate) fn new(threads: usize, parallel: bool, bell: Option<Bell>) -> io::Result<Self> {
+        if let Some(bell) = &bell {
+            bell.open();
+        }
         Ok(Self {
             readiness: Readiness::new()?,
+            bell,
             state: Mutex::new(State {
                 ready: VecDeque::with_capacity(threads),
+                fired: vec![false; threads],
                 watched: false,
                 resting: Vec::with_capacity(threads),
                 relief: None,
@@ -85,8 +101,9 @@ impl Watch {
                 eager: 0,
                 last: (usize::MAX, Instant::now()),
                 taken: 0,
+                collected: 0,
             }),
-            bells: (0..threads).map(|_| Condvar::new()).collect(),
+            calls: (0..threads).map(|_| Condvar::new()).collect(),
             transit: AtomicUsize::new(0),
             parallel,
         })
@@ -97,6 +114,9 @@ impl Watch {
     /// # Errors
     /// The kernel's.
     pub(crate) fn add(&self, socket: BorrowedFd<'_>, seat: usize) -> io::Result<()> {
+        if let Some(fired) = self.state().fired.get_mut(seat) {
+            *fired = false;
+        }
         self.readiness.add(socket, seat as u64)
     }
 
@@ -105,17 +125,20 @@ impl Watch {
         self.readiness.remove(socket);
     }
 
-    /// A seat was left by its thread, which calls [`Watch::next`] soon. `read`: something of
-    /// the next request was read with the last one.
+    /// A seat was left by its thread, which calls [`Watch::next`] soon. `read`: the next request
+    /// has come, or begun to come, where the socket does not tell of it.
     ///
     /// # Errors
     /// The kernel's.
     pub(crate) fn leave(&self, socket: BorrowedFd<'_>, seat: usize, read: bool) -> io::Result<()> {
+        let mut state = self.state();
         if read {
-            self.state().ready.push_back(seat);
-            return Ok(());
+            state.ready.push_back(seat);
+        } else if state.fired.get_mut(seat).is_some_and(std::mem::take) {
+            drop(state);
+            return self.readiness.rearm(socket, seat as u64);
         }
-        self.readiness.rearm(socket, seat as u64)
+        Ok(())
     }
 
     /// The calling thread is about to let go of the GIL and look for a request.
@@ -142,6 +165,9 @@ impl Watch {
                 pace::took();
                 return seat;
             }
+            if !others_turn && !state.watched && self.collect(&mut state) {
+                continue;
+            }
             pace::slept();
             state = if state.watched || others_turn {
                 self.rest(thread, state)
@@ -154,17 +180,42 @@ impl Watch {
     fn watch<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.watched = true;
         drop(state);
+        if let Some(bell) = self.bell.as_ref().filter(|bell| !bell.sleep()) {
+            let mut state = self.state();
+            state.watched = false;
+            state.ready.extend(bell.rung());
+            return state;
+        }
         self.arrive();
-        let tokens = self.readiness.wait();
+        let tokens = self.readiness.wait(None);
         self.depart();
+        if let Some(bell) = &self.bell {
+            bell.wake_up();
+        }
         if tokens.is_err() {
             std::thread::sleep(PAUSE);
         }
         let mut state = self.state();
         state.watched = false;
-        let seats = tokens.into_iter().flatten().filter_map(|token| usize::try_from(token).ok());
-        state.ready.extend(seats);
+        state.arrived(tokens.into_iter().flatten());
         state
+    }
+
+    /// Gathers what has come by the lanes, and now and then what the sockets have, as while lanes
+    /// bring enough nobody waits for those. False if there was nothing.
+    fn collect(&self, state: &mut State) -> bool {
+        let Some(bell) = &self.bell else { return false };
+        state.ready.extend(bell.rung());
+        if state.ready.is_empty() {
+            return false;
+        }
+        state.collected += 1;
+        if state.collected.is_multiple_of(LOOK)
+            && let Ok(tokens) = self.readiness.wait(Some(Duration::ZERO))
+        {
+            state.arrived(tokens);
+        }
+        true
     }
 
     /// Sees to it that somebody is there if the calling thread does not come back soon.
@@ -179,19 +230,19 @@ impl Watch {
             && let Some(next) = state.resting.pop()
         {
             state.relief = Some(next);
-            if let Some(bell) = self.bells.get(next) {
-                bell.notify_one();
+            if let Some(call) = self.calls.get(next) {
+                call.notify_one();
             }
         }
     }
 
     fn call(&self, state: &mut State, thread: Option<usize>) {
         if let Some(thread) = thread
-            && let (Some(called), Some(bell)) =
-                (state.called.get_mut(thread), self.bells.get(thread))
+            && let (Some(called), Some(call)) =
+                (state.called.get_mut(thread), self.calls.get(thread))
         {
             *called = true;
-            bell.notify_one();
+            call.notify_one();
         }
     }
 
@@ -201,7 +252,7 @@ impl Watch {
         thread: usize,
         mut state: MutexGuard<'a, State>,
     ) -> MutexGuard<'a, State> {
-        let Some(bell) = self.bells.get(thread) else { return state };
+        let Some(call) = self.calls.get(thread) else { return state };
         self.arrive();
         if state.relief.is_none() && !state.watched {
             state.relief = Some(thread);
@@ -210,12 +261,12 @@ impl Watch {
         }
         while !std::mem::take(&mut state.called[thread]) {
             if state.relief != Some(thread) {
-                state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = call.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             let taken = state.taken;
             let (mut now, slept) =
-                bell.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+                call.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
             if slept.timed_out() && now.relief == Some(thread) {
                 if now.watched {
                     now.relief = None;
@@ -252,6 +303,16 @@ impl Watch {
 }
 
 impl State {
+    /// Sockets have something.
+    fn arrived(&mut self, tokens: impl Iterator<Item = u64>) {
+        for seat in tokens.filter_map(|token| usize::try_from(token).ok()) {
+            if let Some(fired) = self.fired.get_mut(seat) {
+                *fired = true;
+                self.ready.push_back(seat);
+            }
+        }
+    }
+
     /// Whether another thread took a request so lately that it will be here soon.
     fn is_anothers_turn(&self, thread: usize) -> bool {
         let (taker, since) = self.last;

@@ -81,10 +81,8 @@ pub fn environ_name(id: u8) -> Option<&'static str> {
     ENVIRON_NAMES.get(usize::from(id).checked_sub(1)?).copied()
 }
 
-/// The number of a name, or 0 if it has none.
-///
-/// A linear search: callers on the request path know their constants' numbers
-/// at compile time, and others look up few names.
+/// The number of a name, or 0 if it has none: for names that are known when this is
+/// compiled. [`find_environ_name`] is quicker where they are not.
 #[must_use]
 pub const fn environ_name_id(name: &str) -> u8 {
     let wanted = name.as_bytes();
@@ -97,6 +95,55 @@ pub const fn environ_name_id(name: &str) -> u8 {
         index += 1;
     }
     0
+}
+
+/// The number of a name that came with a request, or 0 if it has none.
+#[must_use]
+pub fn find_environ_name(name: &[u8]) -> u8 {
+    let mut id = CHAINS.first[bucket(name)];
+    while let Some(known) = environ_name(id) {
+        if known.as_bytes() == name {
+            break;
+        }
+        id = CHAINS.next[usize::from(id)];
+    }
+    id
+}
+
+/// The numbers of names that share a bucket: the first by bucket, the next by number.
+/// 0 ends a chain.
+struct Chains {
+    first: [u8; BUCKETS],
+    next: [u8; ENVIRON_NAMES.len() + 1],
+}
+
+const BUCKETS: usize = 256;
+
+static CHAINS: Chains = chains();
+
+const fn chains() -> Chains {
+    let mut chains = Chains { first: [0; BUCKETS], next: [0; ENVIRON_NAMES.len() + 1] };
+    let mut index = 0;
+    while index < ENVIRON_NAMES.len() {
+        let bucket = bucket(ENVIRON_NAMES[index].as_bytes());
+        index += 1;
+        chains.next[index] = chains.first[bucket];
+        #[allow(clippy::cast_possible_truncation)] // the table has fewer than 255 names
+        let id = index as u8;
+        chains.first[bucket] = id;
+    }
+    chains
+}
+
+/// Where to look for a name. Few of them share their length and three of their bytes; the
+/// factors were found by trying.
+const fn bucket(name: &[u8]) -> usize {
+    let length = name.len();
+    if length < 3 {
+        return length;
+    }
+    let (last, third, middle) = (name[length - 1], name[length - 3], name[length / 2]);
+    (last as usize * 2 + third as usize * 13 + middle as usize * 9 + length * 11) % BUCKETS
 }
 
 const fn equal(a: &[u8], b: &[u8]) -> bool {

@@ -63,13 +63,13 @@ impl<'b> RequestWriter<'b> {
         if environ_name(id).is_none() {
             self.fault = Some(Error::Invalid("environ id"));
         }
-        self.record.u8(id).bytes(value);
+        self.record.tagged(id, value);
         self.counted();
     }
 
     /// Appends an entry with its name.
     pub fn named(&mut self, name: &[u8], value: &[u8]) {
-        self.record.u8(0).bytes(name).bytes(value);
+        self.record.tagged(0, name).bytes(value);
         if name.len() > MAX_ENVIRON_NAME {
             self.fault = Some(Error::TooLong("environ name"));
         }
@@ -161,6 +161,24 @@ impl<'a> RequestReader<'a> {
             left,
             reader,
         })
+    }
+
+    /// Bytes of the entries that were not read yet.
+    #[must_use]
+    pub fn unread(&self) -> &'a [u8] {
+        self.reader.rest()
+    }
+
+    /// Passes over the next entry if its bytes are those of `entry`, a whole one that was
+    /// read from another record.
+    pub fn pass(&mut self, entry: &[u8]) -> bool {
+        let same = self.left > 0 && self.unread().starts_with(entry);
+        if same {
+            self.left -= 1;
+            // As many bytes are there.
+            let _ = self.reader.take(entry.len(), "environ entry");
+        }
+        same
     }
 
     /// The next environ entry; none at the record's end.

@@ -140,7 +140,7 @@ draw_struct! {
     mailbox::OpenPool { sequence, process_group, application_group, script, callable_object }
     mailbox::Pool { sequence, index, serial }
     mailbox::FetchChannel { sequence, slot }
-    mailbox::Channel { sequence, slot, epoch }
+    mailbox::Channel { sequence, slot, epoch, thread }
     mailbox::Refused { sequence, reason }
     mailbox::Waiting { pool }
     mailbox::ChannelBroken { slot, epoch }

@@ -74,6 +74,8 @@ impl Loop {
             slots,
             buffers: (0, 0),
             socket_timeout: Duration::MAX,
+            // Children have them already.
+            lanes: None,
         };
         self.workers.insert(daemon, worker);
         let ready = state == ProcessState::Ready;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use wsgi_proto::daemon::{self, ToDaemon};
@@ -21,6 +22,8 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Channel {
     socket: OwnedFd,
     epoch: u32,
+    thread: u32,
+    lanes: Option<Rc<OwnedFd>>,
 }
 
 impl Loop {
@@ -34,7 +37,8 @@ impl Loop {
                 return;
             }
         };
-        self.channels.insert(slot, Channel { socket: here, epoch });
+        let lanes = worker.lanes.clone();
+        self.channels.insert(slot, Channel { socket: here, epoch, thread, lanes });
         worker.send(&ToDaemon::Channel(daemon::Channel { thread, epoch }), Some(there));
     }
 
@@ -49,8 +53,12 @@ impl Loop {
         let &FetchChannel { sequence, slot } = question;
         match self.channels.get(&slot) {
             Some(channel) => {
-                let record = mailbox::Channel { sequence, slot, epoch: channel.epoch };
-                self.answer(child, &ToChild::Channel(record), &[channel.socket.as_raw_fd()]);
+                let &Channel { epoch, thread, .. } = channel;
+                let record = mailbox::Channel { sequence, slot, epoch, thread };
+                let lanes = channel.lanes.as_deref().map(AsRawFd::as_raw_fd);
+                let descriptors: Vec<_> =
+                    [channel.socket.as_raw_fd()].into_iter().chain(lanes).collect();
+                self.answer(child, &ToChild::Channel(record), &descriptors);
             }
             None => self.refuse(child, sequence, format!("slot {slot} has no channel")),
         }

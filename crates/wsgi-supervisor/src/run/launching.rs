@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use wsgi_proto::control::Group;
 use wsgi_sys::process::{self, Drop, Launch, LaunchError, Step};
-use wsgi_sys::socket;
+use wsgi_sys::{lanes, socket};
 
 use super::Loop;
 use super::link::Link;
@@ -57,6 +58,8 @@ impl Loop {
         descriptors.extend(window.map(AsFd::as_fd));
         let process = process::launch(&launch, &descriptors)
             .map_err(|error| format!("{error}; {}", advice(&error, group, &launch)))?;
+        // Without them everything goes by the channels.
+        let lanes = (group.threads > 0).then(|| lanes::create(group.threads).ok()).flatten();
         let worker = Worker {
             pid: process.pid,
             start_time: process::start_time(process.pid).unwrap_or(0),
@@ -73,6 +76,7 @@ impl Loop {
                 0 => Duration::MAX,
                 seconds => Duration::from_secs(seconds.into()),
             },
+            lanes: lanes.map(Rc::new),
         };
         self.workers.insert(id, worker);
         Ok(process.pid)
@@ -146,7 +150,7 @@ impl Loop {
     /// of a program.
     fn raise_limit(&self, threads: u32) {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        let used = self.channels.len() + 2 * (self.children.len() + self.workers.len());
+        let used = self.channels.len() + 2 * self.children.len() + 3 * self.workers.len();
         let needed = u64::try_from(used).unwrap_or(0) + 3 * u64::from(threads) + SPARE_DESCRIPTORS;
         if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
             && needed > soft

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use wsgi_proto::daemon::ToDaemon;
 use wsgi_proto::mailbox::{self, ToChild};
 use wsgi_sys::table::{Incident, ProcessState};
 use wsgi_sys::{clock, process};
@@ -57,7 +58,10 @@ impl Loop {
             }
             Action::Send { daemon, record } => {
                 if let Some(worker) = self.workers.get_mut(&daemon) {
-                    worker.send(&record, None);
+                    let lanes =
+                        worker.lanes.as_ref().filter(|_| matches!(record, ToDaemon::Start(_)));
+                    let lanes = lanes.and_then(|lanes| lanes.try_clone().ok());
+                    worker.send(&record, lanes);
                 }
             }
             Action::OpenChannel { daemon, slot, thread, epoch } => {

@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use wsgi_proto::daemon::{ToDaemon, ToSupervisor};
@@ -39,6 +40,8 @@ pub(super) struct Worker {
     /// Of its channels, in bytes: to send, to receive.
     pub(super) buffers: (u32, u32),
     pub(super) socket_timeout: Duration,
+    /// Memory of its lanes, which it gets if its worker knows what they are.
+    pub(super) lanes: Option<Rc<OwnedFd>>,
 }
 
 impl Worker {
@@ -96,6 +99,7 @@ impl Loop {
                         let (version, path) = (&hello.python_version, &hello.executable);
                         self.table.set_python(process, &hello.worker, version, path);
                     }
+                    worker.lanes.take_if(|_| hello.worker != "native");
                     Event::Hello { daemon: id, version: hello.version }
                 }
                 Ok(ToSupervisor::Ready(ready)) => Event::Ready { daemon: id, loaded: ready.loaded },

@@ -3,6 +3,7 @@
 //! All zeros is a valid, empty table: a new memfd needs no initialisation, and
 //! what no pool uses costs no memory.
 
+use std::fmt;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use super::accounts::AccountRecord;
@@ -15,6 +16,7 @@ use super::word::{EntryCell, WordCell};
 use super::{
     MAX_LEASES, MAX_POOLS, MAX_PROCESSES, MAX_SLOTS, MAX_TICKETS, PoolState, ProcessState,
 };
+use crate::memory::Shareable;
 
 /// "wsgislot"; the last byte changes with the layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x06");
@@ -43,6 +45,15 @@ pub(super) struct Shared {
     pub(super) accounts: [AccountRecord; MAX_POOLS as usize],
     profiles: [ProfileRecord; MAX_PROCESSES as usize],
     flows: [FlowRecord; MAX_PROCESSES as usize],
+}
+
+// SAFETY: atomics alone, in records of them.
+unsafe impl Shareable for Shared {}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Shared")
+    }
 }
 
 #[repr(C, align(64))]

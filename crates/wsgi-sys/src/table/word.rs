@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 use super::layout::{high, join, low};
-use super::{MAX_SLOTS, MAX_TICKETS, SUPERVISOR_LEASE, SlotState, SlotView, futex};
+use super::{MAX_SLOTS, MAX_TICKETS, SUPERVISOR_LEASE, SlotState, SlotView};
+use crate::futex;
 
 /// A slot's word: state (8 bits), lease (24), epoch (32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
