@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use wsgi_proto::mailbox::{ChannelBroken, FetchChannel, OpenPool, ToChild, ToSupervisor, Waiting};
 use wsgi_sys::lanes::Beside;
-use wsgi_sys::table::{PoolRef, Reservation, Table};
+use wsgi_sys::table::{PoolRef, PoolState, Reservation, Table};
 
 use post::Post;
 
@@ -27,6 +27,9 @@ use crate::site::Site;
 
 /// Milliseconds after which a child looks whether its supervisor was replaced.
 const LINK_CHECK: u64 = 1_000;
+
+/// Milliseconds for which one word that requests wait for a pool is enough.
+const SAID: u64 = 10;
 
 /// Why the supervisor could not be asked.
 #[derive(Debug)]
@@ -111,6 +114,9 @@ pub(crate) struct Child {
     lease: AtomicU32,
     /// Milliseconds after `started` when the supervisor was last seen alive.
     link_seen: AtomicU64,
+    /// The pool for which requests were last said to wait, in the upper 16 bits, and when, as
+    /// milliseconds after `started`.
+    said: AtomicU64,
     scratches: Scratches,
     post: Mutex<Post>,
     /// Scripts about which the administrator was given a hint.
@@ -135,6 +141,7 @@ impl Child {
             started: Instant::now(),
             lease: AtomicU32::new(0),
             link_seen: AtomicU64::new(0),
+            said: AtomicU64::new(u64::MAX),
             scratches: Scratches::default(),
             post: Mutex::default(),
             hinted: Mutex::default(),
@@ -150,7 +157,7 @@ impl Child {
     /// # Errors
     /// [`LinkError`] if the supervisor does not register the child in time.
     pub(crate) fn lease(&self, deadline: Instant) -> Result<u32, LinkError> {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = self.milliseconds();
         let seen = self.link_seen.load(Ordering::Relaxed);
         let lease = self.lease.load(Ordering::Relaxed);
         if lease != 0 && now.saturating_sub(seen) < LINK_CHECK {
@@ -284,8 +291,23 @@ impl Child {
         }));
     }
 
-    /// Tells the supervisor that a request waits for a pool.
-    pub(crate) fn waiting(&self, pool: PoolRef) {
+    /// Tells the supervisor that a request waits for a pool, unless it has heard so a moment
+    /// ago: whether it was told now. A pool without a ready process may sleep: that is told
+    /// always.
+    pub(crate) fn waiting(&self, pool: PoolRef) -> bool {
+        const TIME: u64 = (1 << 48) - 1;
+        let now = self.milliseconds() & TIME;
+        let said = self.said.load(Ordering::Relaxed);
+        let is_said = said >> 48 == u64::from(pool.index) && now.saturating_sub(said & TIME) < SAID;
+        if is_said && self.table.pool_state(pool) == Some(PoolState::Ready) {
+            return false;
+        }
+        self.said.store(u64::from(pool.index) << 48 | now, Ordering::Relaxed);
         self.tell(&ToSupervisor::Waiting(Waiting { pool: pool.index }));
+        true
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -1,6 +1,7 @@
 //! Gets a worker thread: a free slot of the application's pool, or a place in
 //! the pool's queue until one is handed over.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,10 @@ use crate::child::{Channel, Child, LinkError};
 
 /// How often a waiting request looks whether its client is still there.
 const TICK: Duration = Duration::from_secs(1);
+
+/// After so long a request that still waits makes sure that the supervisor knows, unless it
+/// has told it: others had just before.
+const UNSAID: Duration = Duration::from_millis(100);
 
 /// How often a request is tried whose process has died before it had the request.
 const MOST_RETRIES: u32 = 50;
@@ -213,10 +218,9 @@ fn queue(
         });
     };
     let began = Instant::now();
-    child.waiting(pool);
-    let waiting = child.table.waiting(pool.index);
-    request.log(Level::Debug, format_args!("requests waiting for a thread: {waiting}"));
-    let outcome = wait(child, request, target, ticket, lease, patience);
+    let first = if child.waiting(pool) { TICK } else { UNSAID };
+    request.log(Level::Debug, Length(child, pool));
+    let outcome = wait(child, request, target, ticket, lease, patience, first);
     let end = match &outcome {
         Err(refused) if refused.cause == Cause::Late => WaitEnd::Expired,
         _ => WaitEnd::Over,
@@ -225,7 +229,16 @@ fn queue(
     outcome
 }
 
-/// Waits with a ticket. None: begin anew, the pool has changed.
+/// How many requests wait: they are counted only for a log that wants to know.
+struct Length<'c>(&'c Child, PoolRef);
+
+impl fmt::Display for Length<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "requests waiting for a thread: {}", self.0.table.waiting(self.1.index))
+    }
+}
+
+/// Waits with a ticket, for so long at first. None: begin anew, the pool has changed.
 fn wait(
     child: &Child,
     request: Request<'_>,
@@ -233,10 +246,13 @@ fn wait(
     ticket: Ticket,
     lease: u32,
     patience: &mut Patience,
+    first: Duration,
 ) -> Result<Option<Reservation>, Refused> {
     let pool = ticket.pool;
+    let mut longest = first;
     loop {
-        let wait = patience.left().min(TICK);
+        let wait = patience.left().min(longest);
+        longest = TICK;
         match child.table.wait(ticket, lease, wait) {
             Waited::Granted(reservation) if request.client_is_gone() => {
                 child.table.give_back(pool, reservation, lease);
