@@ -311,7 +311,10 @@ fn seconds(out: &mut String, microseconds: u64) {
 /// Microseconds of a request.
 fn short(out: &mut String, microseconds: u64) {
     match microseconds {
-        0..10_000 => {
+        0..1_000 => {
+            let _ = write!(out, "{microseconds} µs");
+        }
+        1_000..10_000 => {
             let (whole, tenths) = (microseconds / 1_000, microseconds % 1_000 / 100);
             let _ = write!(out, "{whole}.{tenths} ms");
         }
