@@ -14,8 +14,10 @@ use crate::ours_only;
 
 mod explain;
 
-const PID: &str = "import os
+/// Not as quick as requests are that one process keeps: all processes take part.
+const PID: &str = "import os, time
 def application(environ, start_response):
+    time.sleep(0.005)
     start_response('200 OK', [])
     return [b'%d' % os.getpid()]
 ";
