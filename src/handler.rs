@@ -96,7 +96,7 @@ fn serve(
             let _patience =
                 target.limits.client.and_then(|timeout| request.wait_for_client_at_most(timeout));
             notes.reserved(&child.table, &slot, &patience);
-            let receiver = Receiver::new(&slot, request, &target, buffer);
+            let receiver = Receiver::new(&slot, has_body, request, &target, buffer);
             receiver.run(&mut upload, &mut response).map_err(|problem| ("MWR1202", problem))
         });
         match outcome {

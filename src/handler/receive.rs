@@ -41,7 +41,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Receiver<'x> {
     slot: &'x Slot<'x>,
-    /// Where the response may come, until it is known where.
+    /// Where the request may lie yet and the response may come, until something has come.
     beside: Option<&'x Beside>,
     request: Request<'x>,
     socket_timeout: Duration,
@@ -72,6 +72,7 @@ enum Progress {
 impl<'x> Receiver<'x> {
     pub(super) fn new(
         slot: &'x Slot<'_>,
+        has_body: bool,
         request: Request<'x>,
         target: &Target<'_>,
         buffer: &'x mut Vec<u8>,
@@ -81,7 +82,7 @@ impl<'x> Receiver<'x> {
         }
         Self {
             slot,
-            beside: slot.channel().beside(),
+            beside: slot.channel().beside().filter(|_| !has_body),
             request,
             socket_timeout: target.limits.socket,
             flush_delay: target.limits.flush_delay,
@@ -189,9 +190,10 @@ impl<'x> Receiver<'x> {
 
     /// Waits for the response where a small one comes; false if it comes by the socket.
     fn receive_by_lane(&mut self) -> bool {
-        let Some(beside) = self.beside.take() else { return false };
+        let Some(beside) = self.beside else { return false };
         match beside.lane.wait(self.buffer, PATIENCE) {
             Waited::Answered(length) => {
+                self.beside = None;
                 self.end = length;
                 self.has_begun = true;
                 true
@@ -202,7 +204,7 @@ impl<'x> Receiver<'x> {
 
     /// The channel has ended. A request that lies in the lane yet was never begun.
     fn ended(&self) -> Problem {
-        let lane = self.slot.channel().beside().map(|beside| &beside.lane);
+        let lane = self.beside.map(|beside| &beside.lane);
         if lane.is_some_and(Lane::is_offered) { Problem::Unsent } else { Problem::Died }
     }
 
@@ -248,6 +250,7 @@ impl<'x> Receiver<'x> {
                     self.descriptors.extend(received.descriptors);
                     self.last_received = Instant::now();
                     self.has_begun = true;
+                    self.beside = None;
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.has_begun = false,
