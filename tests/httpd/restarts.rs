@@ -29,7 +29,11 @@ fn restart(server: &Server, times: usize) {
 struct Holdings {
     parent_descriptors: usize,
     supervisor_descriptors: usize,
-    processes: usize,
+    /// httpd's children. Their number differs from one restart to the next: it depends on how
+    /// quickly the old ones leave and on how many threads are idle just then.
+    children: Vec<Process>,
+    /// The supervisor and its daemons.
+    others: usize,
     /// Segments of `mod_wsgi.so` in the parent: an old mapping that stays, because of a thread-local
     /// key or a caught panic, would add some at each restart.
     mappings: usize,
@@ -41,25 +45,28 @@ impl Holdings {
     fn of(server: &Server) -> Self {
         let parent = Process::find(server.pid()).unwrap();
         let supervisor = server.supervisor().unwrap();
+        let children = server.children();
         let resident =
             |process: &Process| process.status("VmRSS").split(' ').next().unwrap().parse().unwrap();
         Self {
             parent_descriptors: parent.descriptors().len(),
             supervisor_descriptors: supervisor.descriptors().len(),
-            processes: server.processes().len(),
+            others: server.processes().len().saturating_sub(children.len()),
+            children,
             mappings: parent.maps().lines().filter(|line| line.contains("mod_wsgi.so")).count(),
             parent_kib: resident(&parent),
             supervisor_kib: resident(&supervisor),
         }
     }
 
-    /// Nothing but a little memory more than before.
+    /// Nothing but a little memory more than before, and none of the children of then.
     fn are_as(&self, before: &Self) -> bool {
         const MORE_KIB: usize = 1_024;
         self.parent_descriptors <= before.parent_descriptors
             // A link and a pidfd for each child that has had a request.
-            && self.supervisor_descriptors <= before.supervisor_descriptors + 2 * self.processes
-            && self.processes <= before.processes
+            && self.supervisor_descriptors <= before.supervisor_descriptors + 2 * (self.children.len() + self.others)
+            && !self.children.iter().any(|child| before.children.contains(child))
+            && self.others <= before.others
             && self.mappings == before.mappings
             && self.parent_kib <= before.parent_kib + MORE_KIB
             && self.supervisor_kib <= before.supervisor_kib + MORE_KIB
@@ -74,8 +81,8 @@ fn compare(server: &Server, times: usize, restarted: impl FnOnce()) {
     let settled = |server: &Server| {
         let now = Holdings::of(server);
         thread::sleep(std::time::Duration::from_millis(300));
-        (Holdings::of(server).processes == now.processes
-            && Holdings::of(server).supervisor_descriptors == now.supervisor_descriptors)
+        let then = Holdings::of(server);
+        (then.others == now.others && then.supervisor_descriptors == now.supervisor_descriptors)
             .then_some(now)
     };
     let before = wait_for("the old generation's end", || settled(server));

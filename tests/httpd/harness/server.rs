@@ -39,7 +39,7 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         while Connection::open(server.address()).is_err() {
             if let Some(status) = server.httpd.try_wait().unwrap() {
-                panic!("httpd did not start ({status}):\n{}", server.everything_logged());
+                panic!("httpd did not start ({status}):\n{}", server.last_logged());
             }
             assert!(Instant::now() < deadline, "httpd does not answer");
             thread::sleep(Duration::from_millis(10));
@@ -56,13 +56,13 @@ impl Server {
                 break status;
             }
             if Instant::now() > deadline || Connection::open(server.address()).is_ok() {
-                panic!("httpd started, which it should not:\n{}", server.everything_logged());
+                panic!("httpd started, which it should not:\n{}", server.last_logged());
             }
             thread::sleep(Duration::from_millis(10));
         };
         assert!(!status.success(), "httpd left with success");
         server.declared.push("[".to_owned());
-        StartFailure { output: server.everything_logged() }
+        StartFailure { output: server.last_logged() }
     }
 
     fn launch(config: &Config) -> Self {
@@ -263,12 +263,17 @@ impl Server {
         assert!(names.is_empty(), "left running after httpd's end: {names:?}");
     }
 
-    /// Every log with its name, for the message of a failed test.
-    fn everything_logged(&self) -> String {
+    /// The end of every log with its name, for the message of a failed test. It is cut because the
+    /// test's own message comes before it and must not scroll away; `KEEP=1` keeps the whole logs.
+    fn last_logged(&self) -> String {
+        const LINES: usize = 40;
         let mut text = String::new();
         for name in self.logs.iter().map(String::as_str).chain(["console.log"]) {
             let content = fs::read(self.root.join(name)).unwrap_or_default();
-            text.push_str(&format!("--- {name}\n{}", String::from_utf8_lossy(&content)));
+            let content = String::from_utf8_lossy(&content);
+            let lines: Vec<&str> = content.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES)..];
+            text.push_str(&format!("--- {name}, {} lines\n{}\n", lines.len(), last.join("\n")));
         }
         text
     }
@@ -291,7 +296,7 @@ impl Drop for Server {
             eprintln!("kept {kept:?}");
         }
         if thread::panicking() {
-            eprintln!("{}", self.everything_logged());
+            eprintln!("{}", self.last_logged());
             let processes = self.processes();
             self.signal("TERM");
             let deadline = Instant::now() + Duration::from_secs(5);
