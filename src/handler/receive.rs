@@ -57,6 +57,8 @@ pub(super) struct Receiver<'x> {
     data_left: usize,
     data_more: bool,
     descriptors: VecDeque<OwnedFd>,
+    /// Nothing has come, and the request went out without a body: another process may have it.
+    is_repeatable: bool,
     /// The worker has sent something, and may have sent more.
     has_begun: bool,
     last_received: Instant,
@@ -93,6 +95,7 @@ impl<'x> Receiver<'x> {
             data_left: 0,
             data_more: false,
             descriptors: VecDeque::new(),
+            is_repeatable: !has_body,
             has_begun: false,
             last_received: Instant::now(),
             cancelled: None,
@@ -193,19 +196,27 @@ impl<'x> Receiver<'x> {
         let Some(beside) = self.beside else { return false };
         match beside.lane.wait(self.buffer, PATIENCE) {
             Waited::Answered(length) => {
-                self.beside = None;
-                self.end = length;
-                self.has_begun = true;
+                self.has_come(length);
                 true
             }
             Waited::BySocket => false,
         }
     }
 
-    /// The channel has ended. A request that lies in the lane yet was never begun.
-    fn ended(&self) -> Problem {
+    /// So many bytes more have come.
+    fn has_come(&mut self, length: usize) {
+        self.end += length;
+        self.beside = None;
+        self.is_repeatable = false;
+        self.has_begun = true;
+    }
+
+    /// The channel has ended. A request that lies in the lane yet was never begun, nor one that
+    /// lay in the socket: then the kernel says that the channel was reset.
+    fn ended(&self, reset: bool) -> Problem {
         let lane = self.beside.map(|beside| &beside.lane);
-        if lane.is_some_and(Lane::is_offered) { Problem::Unsent } else { Problem::Died }
+        let untaken = reset || lane.is_some_and(Lane::is_offered);
+        if self.is_repeatable && untaken { Problem::Unsent } else { Problem::Died }
     }
 
     /// One successful receive. At each tick the clock and the client are looked at.
@@ -241,19 +252,20 @@ impl<'x> Receiver<'x> {
                 continue;
             }
             match socket::receive(channel, &mut self.buffer[self.end..], false) {
-                Ok(received) if received.length == 0 => return Err(self.ended()),
+                Ok(received) if received.length == 0 => return Err(self.ended(false)),
                 Ok(received) if received.truncated => {
                     return Err(Problem::Malformed("too many descriptors".into()));
                 }
                 Ok(received) => {
-                    self.end += received.length;
+                    self.has_come(received.length);
                     self.descriptors.extend(received.descriptors);
                     self.last_received = Instant::now();
-                    self.has_begun = true;
-                    self.beside = None;
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.has_begun = false,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(self.ended(true));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -272,6 +284,7 @@ impl<'x> Receiver<'x> {
     /// Tells the worker that nobody wants the response any more.
     fn cancel(&mut self) -> Result<(), Problem> {
         self.cancelled = Some(Instant::now());
+        self.is_repeatable = false;
         let record = write_cancel();
         let sent =
             socket::send(self.slot.channel().socket(), &[io::IoSlice::new(&record)], &[], false);

@@ -9,7 +9,9 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::harness::{Config, Connection, Gate, Request, Server, program, settings, wait_for};
+use crate::harness::{
+    Config, Connection, Gate, Request, Server, copy_program, program, settings, wait_for,
+};
 use crate::ours_only;
 
 mod explain;
@@ -229,7 +231,7 @@ fn nobody_else_is_heard() {
     let path = server.root().join("run/wsgictl.sock");
     // Copied, as the repository may lie in a private folder.
     let copy = server.scratch("wsgictl");
-    fs::copy(wsgictl(), &copy).unwrap();
+    copy_program(&wsgictl(), &copy);
     let as_nobody = || {
         let mut command = Command::new(&copy);
         command.args(["drain", "--all", "--socket"]).arg(&path).uid(65_534).gid(65_534);

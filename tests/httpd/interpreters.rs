@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::harness::{Config, Server, settings};
+use crate::harness::{Config, Server, copy_program, settings};
 use crate::pythons::pythons;
 use crate::venv::Venv;
 use crate::{ours_only, skip};
@@ -54,7 +54,7 @@ fn a_virtual_environment_whose_base_is_gone_is_refused() {
     refused(&home, &["MWR1022", "option 'python-home'", &base]);
     // The same with a copy of the interpreter.
     fs::remove_file(venv.join("bin/python")).unwrap();
-    fs::copy("/bin/sh", venv.join("bin/python")).unwrap();
+    copy_program(Path::new("/bin/sh"), &venv.join("bin/python"));
     refused(&home, &["MWR1022", &base]);
 }
 

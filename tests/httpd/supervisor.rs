@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Config, Connection, Gate, Mpm, Request, Server, Visitor, program, settings, wait_for,
+    Config, Connection, Gate, Mpm, Request, Server, Visitor, copy_program, program, settings,
+    wait_for,
 };
 use crate::ours_only;
 
@@ -105,7 +106,7 @@ fn a_graceful_restart_after_an_upgrade_runs_the_new_supervisor() {
     // As an installer does: another file under the same name.
     let program = server.supervisor_program();
     let fresh = program.with_extension("new");
-    fs::copy(&program, &fresh).unwrap();
+    copy_program(&program, &fresh);
     fs::rename(&fresh, &program).unwrap();
     let log = server.log().cursor();
     server.signal("USR1");

@@ -8,13 +8,21 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// Events taken by one wait.
 const BATCH: usize = 16;
 
 /// A set of descriptors that are watched for something to read, or their end.
 #[derive(Debug)]
-pub struct Readiness(Epoll);
+pub struct Readiness {
+    set: Epoll,
+    /// Of which each change is an event.
+    nudge: EventFd,
+}
+
+/// The token of a nudge, which no descriptor has.
+const NUDGE: u64 = u64::MAX;
 
 impl Readiness {
     /// An empty set, close-on-exec.
@@ -22,7 +30,16 @@ impl Readiness {
     /// # Errors
     /// The process has no descriptor or memory left.
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?))
+        let set = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let nudge = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        set.add(&nudge, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, NUDGE))?;
+        Ok(Self { set, nudge })
+    }
+
+    /// Wakes one waiter, now or when it comes, without a token.
+    pub fn nudge(&self) {
+        // It fails only after 2^64 nudges.
+        let _ = self.nudge.write(1);
     }
 
     /// Watches a descriptor for one event, which [`Readiness::wait`] names by `token`.
@@ -30,7 +47,7 @@ impl Readiness {
     /// # Errors
     /// The descriptor is watched already, or the kernel is out of memory.
     pub fn add(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        Ok(self.0.add(descriptor, once(token))?)
+        Ok(self.set.add(descriptor, once(token))?)
     }
 
     /// Watches it for one event more; what is there to be read already counts.
@@ -38,17 +55,17 @@ impl Readiness {
     /// # Errors
     /// The descriptor is not watched.
     pub fn rearm(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        Ok(self.0.modify(descriptor, &mut once(token))?)
+        Ok(self.set.modify(descriptor, &mut once(token))?)
     }
 
     /// Watches it no longer.
     pub fn remove(&self, descriptor: BorrowedFd<'_>) {
         // One that was not watched is not watched now.
-        let _ = self.0.delete(descriptor);
+        let _ = self.set.delete(descriptor);
     }
 
     /// Waits at most that long, or without limit, and returns the tokens of what can be read. None
-    /// at all if a signal came.
+    /// at all if a signal came, or a nudge.
     ///
     /// # Errors
     /// The set is unusable.
@@ -56,12 +73,13 @@ impl Readiness {
         let limit = limit.map_or(Ok(EpollTimeout::NONE), EpollTimeout::try_from);
         let limit = limit.unwrap_or(EpollTimeout::MAX);
         let mut events = [EpollEvent::empty(); BATCH];
-        let count = match self.0.wait(&mut events, limit) {
+        let count = match self.set.wait(&mut events, limit) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        Ok(events.into_iter().take(count).map(|event| event.data()))
+        let tokens = events.into_iter().take(count).map(|event| event.data());
+        Ok(tokens.filter(|&token| token != NUDGE))
     }
 }
 
@@ -91,6 +109,10 @@ mod tests {
         assert_eq!(readiness.wait(None).unwrap().collect::<Vec<_>>(), [2]);
         readiness.rearm(other.as_fd(), 1).unwrap();
         assert_eq!(readiness.wait(None).unwrap().collect::<Vec<_>>(), [1]);
+        readiness.nudge();
+        assert_eq!(readiness.wait(None).unwrap().count(), 0);
+        readiness.nudge();
+        assert_eq!(readiness.wait(None).unwrap().count(), 0);
         readiness.remove(other.as_fd());
         assert!(readiness.rearm(other.as_fd(), 1).is_err());
     }

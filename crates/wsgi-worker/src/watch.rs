@@ -10,6 +10,14 @@
 //! GIL and all requests are inside of Python, they all wait for something else: the
 //! relief takes over, and for the next [`EAGER`] requests nobody waits for a relief.
 //!
+//! A relief that finds somebody watching watches too. So of requests that come one at
+//! a time each wakes one thread, and the other watches on meanwhile; if the next one
+//! comes before the last is done, that thread becomes the relief again. It takes none
+//! of them before it has seen that they are stuck: they may be the other's, or, if
+//! the GIL is never let go of, another process's.
+//!
+//! The bell sleeps while anybody watches: children send by their sockets then.
+//!
 //! *Runs in:* daemon. *Threads:* each worker thread, without the GIL.
 
 use std::collections::VecDeque;
@@ -37,6 +45,9 @@ const LOOK: u32 = 32;
 /// A thread whose request began less long ago is taken to compute.
 const FRESH: Duration = Duration::from_micros(200);
 
+/// Threads that watch while nothing happens.
+const WATCHERS: usize = 2;
+
 /// Pause after a failed wait, which no system call explains.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -62,16 +73,16 @@ struct State {
     ready: VecDeque<usize>,
     /// Seats whose sockets have had something, and have to be armed again.
     fired: Vec<bool>,
-    /// A thread waits for the channels.
-    watched: bool,
+    /// Threads that wait for the channels.
+    watchers: usize,
     /// The last to rest is the first to be called: it is in the caches yet.
     resting: Vec<usize>,
     relief: Option<usize>,
     called: Vec<bool>,
     /// Requests for which another thread is called at once.
     eager: u32,
-    /// Who took the last request, and when.
-    last: (usize, Instant),
+    /// Who took the last request, and when, until it looks for another in vain.
+    last: Option<(usize, Instant)>,
     /// Requests taken so far.
     taken: u64,
     /// How often lanes had something.
@@ -94,12 +105,12 @@ impl Watch {
             state: Mutex::new(State {
                 ready: VecDeque::with_capacity(threads),
                 fired: vec![false; threads],
-                watched: false,
+                watchers: 0,
                 resting: Vec::with_capacity(threads),
                 relief: None,
                 called: vec![false; threads],
                 eager: 0,
-                last: (usize::MAX, Instant::now()),
+                last: None,
                 taken: 0,
                 collected: 0,
             }),
@@ -157,7 +168,7 @@ impl Watch {
         loop {
             let others_turn = !self.is_eager(&state) && state.is_anothers_turn(thread);
             if !others_turn && let Some(seat) = state.ready.pop_front() {
-                state.last = (thread, Instant::now());
+                state.last = Some((thread, Instant::now()));
                 state.taken += 1;
                 state.eager = state.eager.saturating_sub(1);
                 self.cover(&mut state);
@@ -165,11 +176,13 @@ impl Watch {
                 pace::took();
                 return seat;
             }
-            if !others_turn && !state.watched && self.collect(&mut state) {
+            if !others_turn && state.watchers == 0 && self.collect(&mut state) {
                 continue;
             }
             pace::slept();
-            state = if state.watched || others_turn {
+            state.last = state.last.filter(|&(taker, _)| taker != thread);
+            let waits_for_other = others_turn && (state.is_fresh() || !state.ready.is_empty());
+            state = if waits_for_other || state.watchers == WATCHERS {
                 self.rest(thread, state)
             } else {
                 self.watch(state)
@@ -177,26 +190,27 @@ impl Watch {
         }
     }
 
+    /// Waits until a socket has something; not if a lane has rung meanwhile.
     fn watch<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        state.watched = true;
-        drop(state);
-        if let Some(bell) = self.bell.as_ref().filter(|bell| !bell.sleep()) {
-            let mut state = self.state();
-            state.watched = false;
+        if state.watchers == 0
+            && let Some(bell) = self.bell.as_ref().filter(|bell| !bell.sleep())
+        {
             state.ready.extend(bell.rung());
             return state;
         }
+        state.watchers += 1;
+        drop(state);
         self.arrive();
         let tokens = self.readiness.wait(None);
         self.depart();
-        if let Some(bell) = &self.bell {
-            bell.wake_up();
-        }
         if tokens.is_err() {
             std::thread::sleep(PAUSE);
         }
         let mut state = self.state();
-        state.watched = false;
+        state.watchers -= 1;
+        if let Some(bell) = self.bell.as_ref().filter(|_| state.watchers == 0) {
+            bell.wake_up();
+        }
         state.arrived(tokens.into_iter().flatten());
         state
     }
@@ -220,33 +234,29 @@ impl Watch {
 
     /// Sees to it that somebody is there if the calling thread does not come back soon.
     fn cover(&self, state: &mut State) {
-        if state.watched {
+        if state.is_watched() {
             return;
         }
-        if self.is_eager(state) {
+        let next = if self.is_eager(state) {
             let next = state.resting.pop().or_else(|| state.relief.take());
-            self.call(state, next);
-        } else if state.relief.is_none()
-            && let Some(next) = state.resting.pop()
-        {
-            state.relief = Some(next);
-            if let Some(call) = self.calls.get(next) {
-                call.notify_one();
+            if let Some(called) = next.and_then(|next| state.called.get_mut(next)) {
+                *called = true;
             }
-        }
-    }
-
-    fn call(&self, state: &mut State, thread: Option<usize>) {
-        if let Some(thread) = thread
-            && let (Some(called), Some(call)) =
-                (state.called.get_mut(thread), self.calls.get(thread))
-        {
-            *called = true;
+            next
+        } else if state.relief.is_none() {
+            state.relief = state.resting.pop();
+            state.relief
+        } else {
+            return;
+        };
+        if let Some(call) = next.and_then(|next| self.calls.get(next)) {
             call.notify_one();
+        } else if state.watchers > 0 {
+            self.readiness.nudge();
         }
     }
 
-    /// Rests until called, or as the relief until all requests are stuck.
+    /// Rests until called, or as the relief until all requests are stuck or somebody watches.
     fn rest<'a>(
         &'a self,
         thread: usize,
@@ -254,28 +264,34 @@ impl Watch {
     ) -> MutexGuard<'a, State> {
         let Some(call) = self.calls.get(thread) else { return state };
         self.arrive();
-        if state.relief.is_none() && !state.watched {
+        if state.relief.is_none() && !state.is_watched() {
             state.relief = Some(thread);
         } else {
             state.resting.push(thread);
         }
+        let mut tick = if state.is_fresh() { TICK } else { Duration::ZERO };
         while !std::mem::take(&mut state.called[thread]) {
             if state.relief != Some(thread) {
                 state = call.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let taken = state.taken;
+            let (taken, collected) = (state.taken, state.collected);
             let (mut now, slept) =
-                call.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+                call.wait_timeout(state, tick).unwrap_or_else(PoisonError::into_inner);
+            tick = TICK;
             if slept.timed_out() && now.relief == Some(thread) {
-                if now.watched {
-                    now.relief = None;
-                    now.resting.push(thread);
+                if now.is_watched() {
+                    // While requests overlap, somebody just happens to watch.
+                    if now.collected == collected {
+                        now.relief = None;
+                        state = now;
+                        break;
+                    }
                 } else if now.taken == taken {
                     drop(now);
                     let stalled = self.is_stalled();
                     now = self.state();
-                    if stalled && !now.watched && now.relief == Some(thread) {
+                    if stalled && !now.is_watched() && now.relief == Some(thread) {
                         now.relief = None;
                         now.eager = EAGER;
                         now.called[thread] = true;
@@ -313,9 +329,19 @@ impl State {
         }
     }
 
-    /// Whether another thread took a request so lately that it will be here soon.
+    /// Whether somebody watches, and nothing waits that came before.
+    fn is_watched(&self) -> bool {
+        self.watchers > 0 && self.ready.is_empty()
+    }
+
+    /// Whether another thread has taken a request and has not come back. Who rests meanwhile sees
+    /// whether it is stuck.
     fn is_anothers_turn(&self, thread: usize) -> bool {
-        let (taker, since) = self.last;
-        !self.watched && taker != thread && taker != usize::MAX && since.elapsed() < FRESH
+        self.last.is_some_and(|(taker, _)| taker != thread)
+    }
+
+    /// Whether the last request was taken so lately that its thread will be here soon.
+    fn is_fresh(&self) -> bool {
+        self.last.is_some_and(|(_, since)| since.elapsed() < FRESH)
     }
 }

@@ -24,6 +24,8 @@ pub(crate) use program::program;
 pub(crate) use server::{Server, free_port};
 pub(crate) use settings::{Mpm, settings};
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The longest that a test waits for anything: far more than a busy machine needs.
@@ -40,6 +42,15 @@ pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) 
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Copies a program that is run soon. Another process does it: a thread of ours that starts a
+/// program just then would hand its child the open file, and a file that is open for writing
+/// can't be run.
+#[track_caller]
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "copying {} to {}", from.display(), to.display());
 }
 
 /// Leaves a test of what only this module has when the suite runs against another one.
