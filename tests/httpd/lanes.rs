@@ -94,6 +94,8 @@ def run(environ, start_response):
 fn a_daemon_that_scribbles_on_its_lanes_harms_its_own_request_alone() {
     ours_only!("mod_wsgi has no lanes");
     let server = Config::serving("program.wsgi", "threads=2").expect_errors().start();
+    // Its imports take longer than a child waits by the lane.
+    server.text(&program(SERVED));
     // Answered, with nonsense; with more than there is room for; an unknown phase; asleep for
     // nobody; offered again.
     for (word, length, statuses) in [
