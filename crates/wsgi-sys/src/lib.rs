@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod descriptor;
 mod futex;
+pub mod heap;
 pub mod lanes;
 pub mod listener;
 mod memory;

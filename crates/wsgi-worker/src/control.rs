@@ -17,7 +17,7 @@ use wsgi_proto::daemon::{
 };
 use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
 use wsgi_sys::lanes::{Bell, Lane};
-use wsgi_sys::socket;
+use wsgi_sys::{heap, socket};
 
 use crate::seat::{Channel, Seat};
 use crate::watch::Watch;
@@ -247,6 +247,7 @@ pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound
     if descriptor < 3 || CONTROL.get().is_some() {
         return Err(PyRuntimeError::new_err("connect() takes the supervisor's descriptor, once"));
     }
+    heap::limit_arenas();
     // SAFETY: the descriptor was handed to this process for this very purpose, and
     // the check above makes sure that it is taken once.
     let link = unsafe { OwnedFd::from_raw_fd(descriptor) };

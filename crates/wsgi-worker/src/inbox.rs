@@ -12,8 +12,12 @@ use wsgi_proto::codec::{HEAD_LEN, Head};
 use wsgi_proto::deframe;
 use wsgi_sys::socket;
 
-/// Bytes asked for by one receive, and the size that the buffer returns to.
-const SIZE: usize = 32 * 1024;
+/// Bytes asked for by one receive, and the size that the buffer returns to, as long as all fits:
+/// each thread has such a buffer.
+const SMALL: usize = 4 * 1024;
+
+/// The same for a channel on which more has come at once.
+const LARGE: usize = 32 * 1024;
 
 /// Why a channel can't be used any longer.
 #[derive(Debug)]
@@ -63,11 +67,13 @@ impl fmt::Display for Lost {
 pub(crate) struct Inbox {
     buffer: Vec<u8>,
     filled: Range<usize>,
+    /// Bytes asked for by one receive.
+    size: usize,
 }
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self { buffer: vec![0; SIZE], filled: 0..0 }
+        Self { buffer: Vec::new(), filled: 0..0, size: SMALL }
     }
 
     /// Bytes that came and were not taken.
@@ -87,10 +93,10 @@ impl Inbox {
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, wait: bool) -> Result<(), Lost> {
         if self.filled.is_empty() {
             self.filled = 0..0;
-            self.buffer.resize(SIZE, 0);
-            self.buffer.shrink_to(SIZE);
+            self.buffer.resize(self.size, 0);
+            self.buffer.shrink_to(self.size);
         } else if self.filled.end == self.buffer.len() {
-            self.make_room(SIZE);
+            self.make_room(self.size);
         }
         let room = self.buffer.get_mut(self.filled.end..).unwrap_or_default();
         if wait {
@@ -100,6 +106,9 @@ impl Inbox {
             0 => Err(Lost::End),
             count => {
                 self.filled.end += count;
+                if self.filled.end == self.buffer.len() {
+                    self.size = LARGE;
+                }
                 Ok(())
             }
         }
