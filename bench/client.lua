@@ -1,5 +1,6 @@
 -- wrk's side of a workload: what to send comes from the environment, what was measured
--- leaves as one line of JSON. There is no request() function, so wrk builds the request once.
+-- leaves as one line of JSON. There is no request() function, so wrk builds the request once, but
+-- for BENCH_POOLS: then so many places are asked in turn.
 
 wrk.method = os.getenv("BENCH_METHOD")
 
@@ -13,6 +14,20 @@ for n = 1, tonumber(os.getenv("BENCH_HEADERS")) do
 end
 if os.getenv("BENCH_CLOSE") == "1" then
     wrk.headers["Connection"] = "close"
+end
+
+local pools = tonumber(os.getenv("BENCH_POOLS") or "0")
+if pools > 0 then
+    local requests, turn = {}, 0
+    function init()
+        for pool = 1, pools do
+            requests[pool] = wrk.format(nil, string.format("/%d/hello", pool - 1))
+        end
+    end
+    function request()
+        turn = turn % pools + 1
+        return requests[turn]
+    end
 end
 
 function done(summary, latency, requests)

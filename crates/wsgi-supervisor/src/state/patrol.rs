@@ -52,8 +52,7 @@ impl Supervisor {
         let Some(pool) = self.pools.get(&daemon.pool) else { return };
         (daemon.limit, daemon.counted, daemon.active) = (limit, (0, now), (0, now));
         daemon.expires_at = after(daemon.launched, group.restart_interval);
-        daemon.probe_at =
-            (group.deadlock_timeout > 0).then(|| now + probe_interval(group.deadlock_timeout));
+        daemon.probe_at = (group.deadlock_timeout > 0).then(|| next_probe(now, &group));
         daemon.look_at = look.map(|interval| now + interval);
         daemon.slow_at = slow.map(|interval| now + interval);
         let (index, process) = (daemon.pool, pool.first_process + daemon.entry);
@@ -134,7 +133,7 @@ impl Supervisor {
         let Some(group) = self.group_of(id) else { return };
         let Some(daemon) = self.daemons.get_mut(&id) else { return };
         if daemon.probed.take().is_some() && group.deadlock_timeout > 0 {
-            daemon.probe_at = Some(now + probe_interval(group.deadlock_timeout));
+            daemon.probe_at = Some(next_probe(now, &group));
         }
     }
 
@@ -288,6 +287,8 @@ impl Supervisor {
     }
 }
 
-fn probe_interval(timeout: u32) -> Millis {
-    (Millis::from(timeout) * 1_000 / 4).clamp(PROBE.0, PROBE.1)
+/// Several processes are probed at a time, so that a supervisor of hundreds sleeps in between.
+fn next_probe(now: Millis, group: &Group) -> Millis {
+    let interval = Millis::from(group.deadlock_timeout) * 1_000 / 4;
+    (now + interval.clamp(PROBE.0, PROBE.1)).next_multiple_of(PROBE.0)
 }

@@ -1,5 +1,7 @@
 //! What time does, and which processes are started next.
 
+use std::collections::BTreeMap;
+
 use wsgi_sys::table::ProcessState;
 
 use super::daemon::{Daemon, Slot, SlotPhase};
@@ -57,7 +59,7 @@ impl Supervisor {
             return;
         }
         for urgent in [true, false] {
-            for index in self.pools.keys().copied().collect::<Vec<_>>() {
+            for index in self.pools_in_want() {
                 while self.wanted(index, urgent, now) {
                     let imports = self.daemons.values().filter(|daemon| {
                         daemon.starting() && now < daemon.launched + IMPORT_PATIENCE
@@ -77,6 +79,18 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    /// Pools with fewer processes than they are to have: few or none, of hundreds that are asked
+    /// after each event.
+    fn pools_in_want(&self) -> Vec<u32> {
+        let mut have: BTreeMap<u32, u32> = BTreeMap::new();
+        for daemon in self.daemons.values().filter(|daemon| daemon.counts()) {
+            *have.entry(daemon.pool).or_default() += 1;
+        }
+        let has = |index: &u32| have.get(index).copied().unwrap_or_default();
+        let pools = self.pools.iter().filter(|(index, pool)| has(index) < pool.target);
+        pools.map(|(&index, _)| index).collect()
     }
 
     /// The pool needs another process now; `urgent`: it has none at all.
