@@ -72,9 +72,14 @@ impl Bell {
 
     /// The lanes that have rung since the last call. Only for the worker.
     pub fn rung(&self) -> impl Iterator<Item = usize> {
-        self.0.rung.iter().enumerate().flat_map(|(index, word)| {
-            let bits = if word.load(SeqCst) == 0 { 0 } else { word.swap(0, SeqCst) };
-            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| index * 64 + bit)
+        let rung = self.0.rung.iter().enumerate().filter(|(_, word)| word.load(SeqCst) != 0);
+        rung.flat_map(|(index, word)| {
+            let mut bits = word.swap(0, SeqCst);
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                bits &= bits - 1;
+                Some(index * 64 + bit)
+            })
         })
     }
 
