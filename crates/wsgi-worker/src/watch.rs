@@ -269,7 +269,9 @@ impl Watch {
         } else {
             state.resting.push(thread);
         }
-        let mut tick = if state.is_fresh() { TICK } else { Duration::ZERO };
+        // Who comes with a request in hand looks at once if the last one is taking its time.
+        let looks_at_once = state.relief == Some(thread) && !state.is_fresh();
+        let mut tick = if looks_at_once { Duration::ZERO } else { TICK };
         while !std::mem::take(&mut state.called[thread]) {
             if state.relief != Some(thread) {
                 state = call.wait(state).unwrap_or_else(PoisonError::into_inner);
