@@ -489,7 +489,7 @@ def allow_access(environ, host):
         .module("ssl")
         .file("tls.pem", &certificate)
         .line(&format!(
-            "Listen 127.0.0.1:{tls}\n<VirtualHost 127.0.0.1:{tls}>\nSSLEngine On\n\
+            "Listen 127.0.0.1:{tls}\n<VirtualHost 127.0.0.1:{tls}>\nServerName localhost\nSSLEngine On\n\
              SSLCertificateFile {{apps}}/tls.pem\n</VirtualHost>"
         ))
         .start();

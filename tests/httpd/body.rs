@@ -209,7 +209,7 @@ fn a_body_over_tls_keeps_its_hash() {
         .module("http2")
         .file("tls.pem", &certificate)
         .line(&format!(
-            "Protocols h2 http/1.1\nListen 127.0.0.1:{tls}\n<VirtualHost 127.0.0.1:{tls}>\n\
+            "Protocols h2 http/1.1\nListen 127.0.0.1:{tls}\n<VirtualHost 127.0.0.1:{tls}>\nServerName localhost\n\
              SSLEngine On\nSSLCertificateFile {{apps}}/tls.pem\n</VirtualHost>"
         ))
         .expect_log("[ssl:warn]")
