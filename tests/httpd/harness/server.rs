@@ -62,7 +62,7 @@ impl Server {
         };
         assert!(!status.success(), "httpd left with success");
         server.declared.push("[".to_owned());
-        StartFailure { output: server.last_logged() }
+        StartFailure { output: server.logged(usize::MAX) }
     }
 
     fn launch(config: &Config) -> Self {
@@ -266,13 +266,17 @@ impl Server {
     /// The end of every log with its name, for the message of a failed test. It is cut because the
     /// test's own message comes before it and must not scroll away; `KEEP=1` keeps the whole logs.
     fn last_logged(&self) -> String {
-        const LINES: usize = 40;
+        self.logged(40)
+    }
+
+    /// Every log with its name, or its last lines, at most so many.
+    fn logged(&self, most: usize) -> String {
         let mut text = String::new();
         for name in self.logs.iter().map(String::as_str).chain(["console.log"]) {
             let content = fs::read(self.root.join(name)).unwrap_or_default();
             let content = String::from_utf8_lossy(&content);
             let lines: Vec<&str> = content.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LINES)..];
+            let last = &lines[lines.len().saturating_sub(most)..];
             text.push_str(&format!("--- {name}, {} lines\n{}\n", lines.len(), last.join("\n")));
         }
         text
