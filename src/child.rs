@@ -75,11 +75,31 @@ impl Channel {
         self.beside.as_ref()
     }
 
-    /// Something was sent by the socket: a worker that is awake does not look there by itself.
-    pub(crate) fn ring(&self) {
-        if let Some(beside) = self.beside().filter(|beside| beside.bell.is_awake()) {
-            beside.bell.ring(beside.thread);
+    /// Sends a request of so many bytes by the socket. `send` is told how many of them are sent, and
+    /// whether it may wait until the channel has room.
+    ///
+    /// # Errors
+    /// `send`'s, with the bytes that were sent before.
+    pub(crate) fn send_request(
+        &self,
+        length: usize,
+        mut send: impl FnMut(usize, bool) -> io::Result<usize>,
+    ) -> Result<(), (usize, io::Error)> {
+        let mut sent = 0;
+        // The worker does not look there by itself, and what is too long has to be read.
+        let mut wait = self.beside.is_none();
+        while sent < length {
+            match send(sent, wait) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !wait => {}
+                Err(error) => return Err((sent, error)),
+            }
+            if let Some(beside) = &self.beside {
+                beside.bell.ring(beside.thread);
+                wait = true;
+            }
         }
+        Ok(())
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
@@ -269,10 +289,8 @@ impl Child {
         };
         let mut descriptors = descriptors.into_iter();
         let socket = descriptors.next().ok_or(LinkError::Unexpected)?;
-        // Without a lane everything goes by the socket.
-        let beside = descriptors
-            .next()
-            .and_then(|memory| Beside::map(memory.as_fd(), answer.thread).ok().flatten());
+        let beside = descriptors.next().map(|memory| Beside::map(memory.as_fd(), answer.thread));
+        let beside = beside.transpose()?;
         let channel = Arc::new(Channel { epoch: answer.epoch, socket, beside });
         self.channels
             .write()

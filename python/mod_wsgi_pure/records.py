@@ -11,7 +11,7 @@ from mod_wsgi_pure.codec import (
     Option, Reader)
 from mod_wsgi_pure.names import ENVIRON_NAMES
 
-VERSION = 1
+VERSION = 2
 
 MAX_RECORD = 16 << 20
 MAX_DATA = 1 << 20

@@ -152,12 +152,12 @@ fn send_all(slot: &Slot<'_>, record: &[u8]) -> Result<(), Problem> {
     if let Some(beside) = slot.channel().beside() {
         beside.lane.refuse();
     }
-    let mut sent = 0;
-    while let Some(rest) = record.get(sent..).filter(|rest| !rest.is_empty()) {
-        sent += socket::send(slot.channel().socket(), &[io::IoSlice::new(rest)], &[], true)?;
-    }
-    slot.channel().ring();
-    Ok(())
+    let channel = slot.channel();
+    let sent = channel.send_request(record.len(), |sent, wait| {
+        let rest = record.get(sent..).unwrap_or_default();
+        socket::send(channel.socket(), &[io::IoSlice::new(rest)], &[], wait)
+    });
+    Ok(sent.map_err(|(_, error)| error)?)
 }
 
 /// Receives up to the END. No answers: the worker had none, and logged why.

@@ -110,14 +110,10 @@ pub(super) fn send(
             beside.lane.expect();
         }
     }
-    upload.send_with(channel.socket(), record).map_err(|(sent, error)| {
-        match Problem::from(error) {
-            Problem::Died if sent < record.len() => Problem::Unsent,
-            problem => problem,
-        }
-    })?;
-    channel.ring();
-    Ok(())
+    upload.send_with(channel, record).map_err(|(sent, error)| match Problem::from(error) {
+        Problem::Died if sent < record.len() => Problem::Unsent,
+        problem => problem,
+    })
 }
 
 /// What REQUEST says of the body.

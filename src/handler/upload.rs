@@ -13,6 +13,7 @@ use super::spool::{Spool, Unspooled};
 use crate::apache::Status;
 use crate::apache::intake::{BodyRead, Intake};
 use crate::apache::request::Request;
+use crate::child::Channel;
 
 /// Most bytes of one BODY record: several of httpd's reads in one send.
 const GATHER: usize = 128 * 1024;
@@ -95,19 +96,19 @@ impl<'r> Upload<'r> {
     /// The bytes of the REQUEST that were sent, and how the channel failed.
     pub(super) fn send_with(
         &mut self,
-        channel: BorrowedFd<'_>,
+        channel: &Channel,
         request: &[u8],
     ) -> Result<(), (usize, io::Error)> {
         // Not again when the request is sent to another worker: it is framed already.
         if self.framed == 0 && !self.ended && !self.request.expects_continue() {
             self.gather(READ_AHEAD, false);
         }
-        let mut sent = 0;
-        while sent < request.len() + self.framed {
+        let whole = request.len() + self.framed;
+        let sent = channel.send_request(whole, |sent, wait| {
             let pieces = iter::once(request).chain(self.pieces());
-            sent += send_from(channel, pieces, sent, true)
-                .map_err(|error| (sent.min(request.len()), error))?;
-        }
+            send_from(channel.socket(), pieces, sent, wait)
+        });
+        sent.map_err(|(sent, error)| (sent.min(request.len()), error))?;
         self.let_go();
         Ok(())
     }

@@ -33,6 +33,11 @@ const fn clock_nanosleep() -> u32 {
     if cfg!(target_arch = "x86_64") { 230 } else { 115 }
 }
 
+/// As above.
+const fn futex() -> u32 {
+    if cfg!(target_arch = "x86_64") { 202 } else { 98 }
+}
+
 #[test]
 fn a_request_that_the_process_did_not_take_before_it_died_is_served_by_the_next() {
     ours_only!("mod_wsgi has one queue in the kernel, and no answer for who was in it");
@@ -73,7 +78,8 @@ fn daemon_and_children_share_a_lane_for_each_thread_and_no_descriptor() {
     assert!(!holds(&daemon) && !server.children().iter().any(holds));
 }
 
-/// Writes into the lanes of its own process: `word`, the lengths, and the response.
+/// Writes into the lanes of its own process: `word`, the lengths, and the response; and into its
+/// bell: whether it is awake, and who has rung.
 const SCRIBBLING: &str = "
 import ctypes, struct
 def run(environ, start_response):
@@ -81,9 +87,8 @@ def run(environ, start_response):
     word, length = WORD
     for line in lanes:
         start, end = (int(number, 16) for number in line.split()[0].split('-'))
-        if end - start > 4096:
-            ctypes.memset(start + 8192, 0xFF, 64)
-            ctypes.memmove(start, struct.pack('=III', word, length, length), 12)
+        ctypes.memset(start + 8192, 0xFF, 64)
+        ctypes.memmove(start, struct.pack('=III', word, length, length), 12)
     import time
     time.sleep(0.2)
     start_response('200 OK', [])
@@ -115,6 +120,40 @@ fn a_daemon_that_scribbles_on_its_lanes_harms_its_own_request_alone() {
     }
     let children = server.children();
     assert!(!children.is_empty() && children.iter().all(Process::is_alive));
+}
+
+/// Waits for a worker thread to doze, and says then in the bell that one is awake: so it is left
+/// by a child that ends while it rings.
+const SILENCING: &str = "
+import ctypes, os, threading, time
+def dozing():
+    ranges = [line.split()[0] for line in open('/proc/self/maps') if 'memfd:wsgi-lanes' in line]
+    starts = [int(it.split('-')[0], 16) for it in ranges]
+    calls = [open('/proc/self/task/%s/syscall' % it).read() for it in os.listdir('/proc/self/task')]
+    words = [int(it.split()[1], 16) for it in calls if it.startswith('FUTEX ')]
+    return [word for word in words if word in starts]
+def run(environ, start_response):
+    def silence():
+        while not dozing():
+            time.sleep(0.01)
+        # What dozes is shared by all of them.
+        ctypes.c_uint32.from_address(dozing()[0]).value = 1
+        open('FILE', 'w').close()
+    threading.Thread(target=silence, daemon=True).start()
+    start_response('200 OK', [])
+    return [b'']
+";
+
+#[test]
+fn a_child_that_ends_while_it_rings_silences_nobody() {
+    ours_only!("mod_wsgi has no bell");
+    let server = Config::serving("program.wsgi", "threads=2").start();
+    let file = server.scratch("silenced");
+    let source =
+        SILENCING.replace("FUTEX", &futex().to_string()).replace("FILE", file.to_str().unwrap());
+    server.text(&program(&source));
+    wait_for("a silent bell", || file.exists().then_some(()));
+    server.text(&program(SERVED));
 }
 
 #[test]

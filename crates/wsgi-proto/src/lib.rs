@@ -35,4 +35,4 @@ mod record;
 pub use error::Error;
 
 /// Version of all links. Peers of different versions refuse each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

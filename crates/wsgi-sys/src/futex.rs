@@ -1,6 +1,7 @@
 //! Sleeping until a word in shared memory changes (Linux's futex).
 
 use std::io;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
@@ -10,9 +11,21 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> bool {
     wait_at(word.as_ptr(), expected, timeout)
 }
 
+/// Sleeps while the word is `expected`, until a wake-up or a signal.
+pub(crate) fn wait_forever(word: &AtomicU32, expected: u32) {
+    let no_limit = ptr::null::<libc::timespec>();
+    // SAFETY: the word lives during the call.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, no_limit) };
+}
+
 /// Wakes all that sleep on the word.
 pub(crate) fn wake(word: &AtomicU32) {
-    wake_at(word.as_ptr());
+    wake_at(word.as_ptr(), i32::MAX);
+}
+
+/// Wakes one that sleeps on the word; false if nobody does.
+pub(crate) fn wake_one(word: &AtomicU32) -> bool {
+    wake_at(word.as_ptr(), 1)
 }
 
 /// As [`wait`], on the upper half of a longer word.
@@ -22,7 +35,7 @@ pub(crate) fn wait_upper(word: &AtomicU64, expected: u32, timeout: Duration) -> 
 
 /// As [`wake`], on the upper half of a longer word.
 pub(crate) fn wake_upper(word: &AtomicU64) {
-    wake_at(upper(word));
+    wake_at(upper(word), i32::MAX);
 }
 
 fn wait_at(word: *const u32, expected: u32, timeout: Duration) -> bool {
@@ -39,9 +52,9 @@ fn wait_at(word: *const u32, expected: u32, timeout: Duration) -> bool {
     result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
 }
 
-fn wake_at(word: *const u32) {
+fn wake_at(word: *const u32, most: i32) -> bool {
     // SAFETY: the word is not accessed, only its address is used.
-    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, i32::MAX) };
+    unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE, most) > 0 }
 }
 
 fn upper(word: &AtomicU64) -> *const u32 {

@@ -4,20 +4,22 @@
 //! *Runs in:* supervisor (makes the memory), httpd child, daemon. *Threads:* a lane is used by the
 //! child's thread that holds the slot, and by the worker thread that has the seat.
 //!
-//! A channel's socket always works. A lane stands in for it where both sides are awake:
-//!
 //! ```text
-//!  child                                       worker
-//!  offer: request, Offered ── Bell::ring ────▶ take: Taken
-//!  wait (futex)            ◀── wake ────────── answer: response, Answered
+//!  child                                          worker
+//!  offer: request, Offered ── Bell::ring, wake ─▶ take: Taken
+//!  wait (futex)            ◀── wake ───────────── answer: response, Answered
 //! ```
 //!
-//! Who sleeps is told by the socket: a child that finds the [`Bell`] asleep takes its offer back
-//! and sends the request; the answer may still come by the lane. Whatever does not fit, or has to
-//! arrive before the end, goes by the socket: whoever decides so sets a flag, and from then on the
-//! exchange is one of the socket alone. A child that has waited for [`PATIENCE`] does so too, as
-//! only the socket tells that a process has died. The exchange that follows one of the socket
-//! begins there, behind whatever the last one may have left.
+//! The [`Bell`] tells the worker of requests by the socket too: there it is where worker threads
+//! sleep. A system call to wake is made only if the other side sleeps, and for a worker only by
+//! the first that rings. Nobody to be woken means that the process may have ended: that child
+//! takes its offer back and sends the request by the socket, which tells. The answer may still
+//! come by the lane.
+//!
+//! Whatever does not fit, or has to arrive before the end, goes by the socket: whoever decides so
+//! sets a flag, and from then on the exchange is one of the socket alone. A child that has waited
+//! for [`PATIENCE`] does so too, as only the socket tells that a process has died. The exchange
+//! that follows one of the socket begins there, behind whatever the last one may have left.
 //!
 //! Either side may write anything here at any time: what is read is copied first and then checked
 //! as what comes from a socket is.
@@ -53,23 +55,18 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Maps what belongs to the channel of this thread. None if the worker uses no lanes.
+    /// Maps what belongs to the channel of this thread.
     ///
     /// # Errors
     /// The descriptor is none of [`create`]'s, or there is no memory.
-    pub fn map(memory: BorrowedFd<'_>, thread: u32) -> io::Result<Option<Self>> {
-        let bell = Bell::map(memory)?;
-        let lane = Lane::map(memory, thread)?;
-        Ok(bell.is_open().then_some(Self { bell, lane, thread }))
+    pub fn map(memory: BorrowedFd<'_>, thread: u32) -> io::Result<Self> {
+        Ok(Self { bell: Bell::map(memory)?, lane: Lane::map(memory, thread)?, thread })
     }
 
-    /// Offers the request to the worker; false if it has to be sent: it does not fit, the worker
-    /// sleeps, or the last exchange was one of the socket.
+    /// Offers the request to the worker; false if it has to be sent: it does not fit, nobody
+    /// could be woken, or the last exchange was one of the socket.
     pub fn offer(&self, request: &[u8]) -> bool {
-        if self.bell.is_awake() && self.lane.offer(request) {
-            return self.bell.ring(self.thread) || !self.lane.withdraw();
-        }
-        false
+        self.lane.offer(request) && (self.bell.ring(self.thread) || !self.lane.withdraw())
     }
 }
 
@@ -84,10 +81,9 @@ mod tests {
     fn both(threads: u32) -> (Beside, Bell, Lane) {
         let memory = create(threads).unwrap();
         let worker = Bell::map(memory.as_fd()).unwrap();
-        assert!(Beside::map(memory.as_fd(), 0).unwrap().is_none(), "a worker without lanes");
-        worker.open();
+        worker.set_awake(true);
         let lane = Lane::map(memory.as_fd(), threads - 1).unwrap();
-        (Beside::map(memory.as_fd(), threads - 1).unwrap().unwrap(), worker, lane)
+        (Beside::map(memory.as_fd(), threads - 1).unwrap(), worker, lane)
     }
 
     fn taken(lane: &Lane) -> Option<Vec<u8>> {
@@ -134,14 +130,28 @@ mod tests {
     }
 
     #[test]
-    fn a_bell_that_sleeps_rings_for_nobody() {
+    fn a_request_that_wakes_nobody_goes_by_the_socket() {
         let (child, bell, lane) = both(1);
-        assert!(bell.sleep());
+        bell.set_awake(false);
         assert!(!child.offer(b"request") && !lane.is_offered());
-        bell.wake_up();
+        // From the first that rings on the worker counts as awake.
+        assert_eq!(bell.rung().collect::<Vec<_>>(), [0]);
         assert!(child.offer(b"request"));
-        assert!(!bell.sleep(), "went to sleep over a request");
-        assert!(bell.is_awake());
+        assert_eq!(bell.rung().collect::<Vec<_>>(), [0]);
+        bell.doze();
+    }
+
+    #[test]
+    fn each_thread_has_a_bell_of_its_own() {
+        for threads in [1, 64, 65, 1_024, 65_533] {
+            let (child, bell, _) = both(threads);
+            assert!(child.bell.ring(threads - 1) && child.bell.ring(0));
+            let mut rung: Vec<_> = bell.rung().collect();
+            rung.dedup();
+            let last = threads as usize - 1;
+            assert_eq!(rung, if last == 0 { vec![0] } else { vec![0, last] });
+            assert!(!child.bell.ring(1 << 20));
+        }
     }
 
     #[test]
@@ -177,16 +187,22 @@ mod tests {
         let worker = std::thread::spawn(move || {
             let mut request = Vec::new();
             loop {
+                let mut byte = [0; 1];
                 if lane.take(&mut request) {
                     assert!(lane.answer(&request));
-                } else if bell.rung().count() == 0 && bell.sleep() {
-                    let mut byte = [0; 1];
-                    let length = crate::socket::receive_bytes(wire.as_fd(), &mut byte, true);
-                    bell.wake_up();
-                    if length.unwrap() == 0 {
-                        return;
+                    continue;
+                }
+                match crate::socket::receive_bytes(wire.as_fd(), &mut byte, false) {
+                    Ok(0) => return,
+                    Ok(_) => assert!(lane.answer(&byte)),
+                    Err(_) if bell.rung().count() > 0 => {}
+                    Err(_) => {
+                        bell.set_awake(false);
+                        if bell.rung().count() == 0 {
+                            bell.doze();
+                        }
+                        bell.set_awake(true);
                     }
-                    assert!(lane.answer(&byte));
                 }
             }
         });
@@ -199,6 +215,7 @@ mod tests {
                 child.lane.expect();
                 let part = [io::IoSlice::new(&request)];
                 crate::socket::send(socket.as_fd(), &part, &[], true).unwrap();
+                child.bell.ring(0);
             }
             let mut answer = [0; 8];
             let waited = child.lane.wait(&mut answer, Duration::from_secs(60));
@@ -206,7 +223,8 @@ mod tests {
             assert_eq!(answer[0], request[0]);
         }
         drop(socket);
+        child.bell.ring(0);
         worker.join().unwrap();
-        assert!(by_lane <= 20_000);
+        assert!(by_lane > 0);
     }
 }

@@ -5,12 +5,12 @@
 pub mod clock;
 pub mod descriptor;
 mod futex;
+pub mod hangups;
 pub mod heap;
 pub mod lanes;
 pub mod listener;
 mod memory;
 pub mod process;
-pub mod readiness;
 pub mod socket;
 pub mod table;
 pub mod thread;

@@ -16,6 +16,7 @@ use wsgi_proto::daemon::{
     ToSupervisor, Traced,
 };
 use wsgi_proto::limits::{MAX_DATAGRAM, MAX_LOG};
+use wsgi_sys::hangups::Hangups;
 use wsgi_sys::lanes::{Bell, Lane};
 use wsgi_sys::{heap, socket};
 
@@ -38,6 +39,8 @@ pub(crate) struct Control {
     pub(crate) start: Start,
     pub(crate) seats: Vec<Seat>,
     pub(crate) watch: Watch,
+    /// Of the channels.
+    pub(crate) hangups: Hangups,
     /// Where Python's signal handler leaves a byte for [`Control::step`].
     awoken: OwnedFd,
     waker: Mutex<Option<OwnedFd>>,
@@ -95,10 +98,8 @@ impl Control {
 
     /// Watches a seat's new channel for requests, and says so.
     pub(crate) fn watch_channel(&self, seat: usize, channel: &Channel) {
-        if let Some(lane) = channel.line.lane() {
-            lane.reset();
-        }
-        if let Err(error) = self.watch.add(channel.line.socket(), seat) {
+        channel.line.lane().reset();
+        if let Err(error) = self.hangups.add(channel.line.socket(), seat as u64) {
             let number = seat + 1;
             let message = format!("MWR3006: channel {number} can't be watched: {error}");
             return log::write(log::level::ERROR, message.as_bytes());
@@ -153,23 +154,27 @@ impl Control {
             .get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Waits for signals or messages, and receives at most one message.
+    /// Waits for signals, messages or the ends of channels, and receives at most one message.
     fn step(&self, py: Python<'_>) -> PyResult<()> {
         let gone = self.supervisor_gone.load(Ordering::Acquire);
-        let (sockets, buffer) = (&[self.awoken.as_fd(), self.socket.as_fd()], &mut [0; 64]);
-        let sockets = if gone { &sockets[..1] } else { &sockets[..] };
+        let (sockets, buffer) =
+            (&[self.awoken.as_fd(), self.hangups.as_fd(), self.socket.as_fd()], &mut [0; 64]);
+        let sockets = if gone { &sockets[..2] } else { &sockets[..] };
         let readable = py.detach(|| {
             let readable = socket::wait_readable(sockets, Some(TICK))?;
             if readable.first() == Some(&true) {
                 // What was written does not matter, and may be gone already.
                 let _ = socket::receive_bytes(self.awoken.as_fd(), buffer, false);
             }
+            if readable.get(1) == Some(&true) {
+                self.hang_up();
+            }
             io::Result::Ok(readable)
         });
         // An interrupted wait is as good as one that was not.
         let readable = readable.unwrap_or_default();
         py.check_signals()?;
-        if readable.get(1) == Some(&true) {
+        if readable.get(2) == Some(&true) {
             self.receive(py);
         }
         if self.supervisor_gone.load(Ordering::Acquire)
@@ -178,6 +183,17 @@ impl Control {
             self.set_stop("shutdown_signal");
         }
         Ok(())
+    }
+
+    /// Has worker threads look at the channels that have ended.
+    fn hang_up(&self) {
+        for token in self.hangups.take().into_iter().flatten() {
+            let index = usize::try_from(token).unwrap_or(usize::MAX);
+            if let Some(seat) = self.seats.get(index) {
+                seat.hang_up();
+                self.watch.call(index);
+            }
+        }
     }
 
     fn receive(&self, py: Python<'_>) {
@@ -267,22 +283,23 @@ pub(crate) fn connect<'py>(py: Python<'py>, descriptor: RawFd) -> PyResult<Bound
     })?;
     let (awoken, waker) = socket::stream_pair()?;
     let facts = facts(py, &start)?;
-    // Without memory for lanes everything goes by the channels.
-    let memory = memory.as_ref().map(AsFd::as_fd);
-    let lane = |thread| memory.and_then(|memory| Lane::map(memory, thread).ok());
-    let seats: Vec<_> = (0..start.threads).map(|thread| Seat::new(lane(thread))).collect();
-    let all = seats.iter().all(Seat::has_lane);
-    let bell = memory.filter(|_| all).and_then(|memory| Bell::map(memory).ok());
+    let memory = memory.as_ref().map(AsFd::as_fd).ok_or_else(|| {
+        io::Error::other("the start message came without memory for lanes; see ulimit -n")
+    })?;
+    let seats = (0..start.threads)
+        .map(|thread| Lane::map(memory, thread).map(Seat::new))
+        .collect::<io::Result<Vec<_>>>()?;
     // Free-threaded builds have this function, and threads that need no GIL.
     let parallel = sys.getattr_opt("_is_gil_enabled")?.is_some_and(|asked| {
         asked.call0().and_then(|gil| gil.extract()).is_ok_and(|gil: bool| !gil)
     });
-    let watch = Watch::new(seats.len(), parallel, bell)?;
+    let watch = Watch::new(seats.len(), parallel, Bell::map(memory)?);
     let control = Control {
         socket: link,
         start,
         seats,
         watch,
+        hangups: Hangups::new()?,
         awoken,
         waker: Mutex::new(Some(waker)),
         supervisor_gone: AtomicBool::new(false),
@@ -370,7 +387,11 @@ pub(crate) fn wait_for_stop(py: Python<'_>) -> PyResult<String> {
         control.step(py)?;
         if looked.elapsed() >= TICK {
             looked = Instant::now();
-            if py.detach(script::have_changed) {
+            let have_changed = py.detach(|| {
+                control.watch.mend();
+                script::have_changed()
+            });
+            if have_changed {
                 // Without a supervisor nobody starts a successor: the old one will do.
                 let _ = py.detach(|| control.ask(script::RELOAD));
             }

@@ -27,8 +27,8 @@ pub(crate) type SendDemand<'a> = &'a mut dyn FnMut(Demand) -> Result<(), Lost>;
 #[derive(Debug)]
 pub(crate) struct Line {
     socket: OwnedFd,
-    /// Where small requests and responses pass, if there is memory for it.
-    lane: Option<Arc<Lane>>,
+    /// Where small requests and responses pass.
+    lane: Arc<Lane>,
     /// Number of the request that runs; 0 between requests.
     serial: AtomicU64,
     /// Requests so far.
@@ -41,9 +41,9 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(socket: OwnedFd, lane: Option<Arc<Lane>>) -> Self {
+    pub(crate) fn new(socket: OwnedFd, lane: Arc<Lane>) -> Self {
         Self {
-            reply: Mutex::new(Reply::new(lane.clone())),
+            reply: Mutex::new(Reply::new(Arc::clone(&lane))),
             socket,
             lane,
             serial: AtomicU64::new(0),
@@ -58,8 +58,8 @@ impl Line {
         self.socket.as_fd()
     }
 
-    pub(crate) fn lane(&self) -> Option<&Lane> {
-        self.lane.as_deref()
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
     }
 
     /// What the request that runs costs.

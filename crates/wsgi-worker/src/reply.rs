@@ -43,7 +43,7 @@ pub(crate) enum Urgency {
 }
 
 /// The response so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reply {
     /// Records not sent yet.
     out: Vec<u8>,
@@ -60,14 +60,29 @@ pub(crate) struct Reply {
     /// Why nothing but END may be sent.
     pub(crate) gone: Option<Fault>,
     /// Where a small response may be left as a whole.
-    lane: Option<Arc<Lane>>,
+    lane: Arc<Lane>,
     /// Something was sent by the socket: so is all the rest.
     by_socket: bool,
 }
 
 impl Reply {
-    pub(crate) fn new(lane: Option<Arc<Lane>>) -> Self {
-        Self { lane, ..Self::default() }
+    pub(crate) fn new(lane: Arc<Lane>) -> Self {
+        Self::fresh(Vec::new(), lane)
+    }
+
+    fn fresh(out: Vec<u8>, lane: Arc<Lane>) -> Self {
+        Self {
+            out,
+            head: None,
+            committed: false,
+            left: None,
+            output: 0,
+            cut: false,
+            held: false,
+            gone: None,
+            lane,
+            by_socket: false,
+        }
     }
 
     /// Forgets the last request.
@@ -75,7 +90,7 @@ impl Reply {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         out.shrink_to(2 * GATHERED);
-        *self = Self { out, lane: self.lane.take(), ..Self::default() };
+        *self = Self::fresh(out, Arc::clone(&self.lane));
     }
 
     /// Sets the head, unless one was sent; returns whether it was accepted.
@@ -276,7 +291,7 @@ impl Reply {
     /// # Errors
     /// [`Lost`].
     pub(crate) fn finish(&mut self, socket: BorrowedFd<'_>) -> Result<(), Lost> {
-        if !self.by_socket && self.lane.as_ref().is_some_and(|lane| lane.answer(&self.out)) {
+        if !self.by_socket && self.lane.answer(&self.out) {
             self.out.clear();
             return Ok(());
         }
@@ -285,8 +300,8 @@ impl Reply {
 
     /// Has httpd's child look at the socket from now on.
     fn leave_lane(&mut self) {
-        if let Some(lane) = self.lane.as_ref().filter(|_| !self.by_socket) {
-            lane.leave();
+        if !self.by_socket {
+            self.lane.leave();
         }
         self.by_socket = true;
     }

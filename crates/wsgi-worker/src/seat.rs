@@ -4,7 +4,7 @@
 //! *Runs in:* daemon. *Threads:* the main thread gives, worker threads take.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wsgi_sys::lanes::Lane;
@@ -29,26 +29,33 @@ struct Place {
 #[derive(Debug)]
 pub(crate) struct Seat {
     /// Beside whatever channel the seat has.
-    lane: Option<Arc<Lane>>,
+    lane: Arc<Lane>,
     place: Mutex<Place>,
     given: AtomicBool,
-    busy: AtomicBool,
+    /// Of [`BUSY`] and [`AGAIN`].
+    state: AtomicU8,
 }
 
+/// A thread has the channel.
+const BUSY: u8 = 1;
+
+/// The channel is to be looked at after the request that runs.
+const AGAIN: u8 = 2;
+
 impl Seat {
-    pub(crate) fn new(lane: Option<Lane>) -> Self {
+    pub(crate) fn new(lane: Lane) -> Self {
         Self {
-            lane: lane.map(Arc::new),
+            lane: Arc::new(lane),
             place: Mutex::default(),
             given: AtomicBool::new(false),
-            busy: AtomicBool::new(false),
+            state: AtomicU8::new(0),
         }
     }
 
     /// Gives the seat a channel, and returns it if it can be watched from now on. One
     /// that waited for the last one's end is closed.
     pub(crate) fn give(&self, socket: OwnedFd, epoch: u32) -> Option<Channel> {
-        let channel = Channel { line: Arc::new(Line::new(socket, self.lane.clone())), epoch };
+        let channel = Channel { line: Arc::new(Line::new(socket, Arc::clone(&self.lane))), epoch };
         let mut place = self.place();
         self.given.store(true, Ordering::Release);
         if place.channel.is_some() {
@@ -59,42 +66,42 @@ impl Seat {
         Some(channel)
     }
 
-    pub(crate) fn has_lane(&self) -> bool {
-        self.lane.is_some()
-    }
-
     /// True once the seat was given a channel.
     pub(crate) fn was_given(&self) -> bool {
         self.given.load(Ordering::Acquire)
     }
 
     /// The channel, for the calling thread alone until it calls [`Seat::leave`] or
-    /// [`Seat::lose`]. None if there is none, or another thread has it.
+    /// [`Seat::lose`]. None if there is none, or another thread has it: that one is told.
     pub(crate) fn take(&self) -> Option<Channel> {
-        let place = self.place();
-        let channel = place.channel.clone()?;
-        let free = !self.busy.swap(true, Ordering::AcqRel);
-        free.then_some(channel)
+        let channel = self.place().channel.clone()?;
+        let busier = |state| Some(if state & BUSY == 0 { state | BUSY } else { state | AGAIN });
+        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, busier);
+        before.is_ok_and(|state| state & BUSY == 0).then_some(channel)
     }
 
-    /// Leaves the channel to the next request; true if that has come by the lane already. Who
-    /// looked for it meanwhile found the seat busy.
+    /// Leaves the channel to the next request; true if it has to be looked at once more: somebody
+    /// did, and found the seat busy, or it has ended.
     pub(crate) fn leave(&self) -> bool {
-        self.busy.swap(false, Ordering::AcqRel);
-        self.lane.as_deref().is_some_and(Lane::is_offered)
+        self.state.swap(0, Ordering::AcqRel) & AGAIN != 0
+    }
+
+    /// The channel has ended, maybe behind a request.
+    pub(crate) fn hang_up(&self) {
+        self.state.fetch_or(AGAIN, Ordering::AcqRel);
     }
 
     /// Gives the channel up; returns the one that was given meanwhile.
     pub(crate) fn lose(&self) -> Option<Channel> {
         let mut place = self.place();
         place.channel = place.offer.take();
-        self.busy.store(false, Ordering::Release);
+        self.state.store(0, Ordering::Release);
         place.channel.clone()
     }
 
     /// True while a thread has the channel: from a request's arrival to its END.
     pub(crate) fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) & BUSY != 0
     }
 
     /// True while there is no channel.

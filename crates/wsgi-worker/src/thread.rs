@@ -96,7 +96,7 @@ impl Turn {
     fn request(&self, payload: &mut Vec<u8>) -> Result<Option<u8>, Lost> {
         let line = &self.channel.line;
         let mut body = line.body();
-        let head = if line.lane().is_some_and(|lane| lane.take(payload)) {
+        let head = if line.lane().take(payload) {
             inbox::take_request(payload)?
         } else {
             let Some(head) = body.inbox().next_request(line.socket())? else { return Ok(None) };
@@ -125,14 +125,13 @@ impl Turn {
     fn leave(mut self, ended: Result<(), Lost>) {
         let line = Arc::clone(&self.channel.line);
         let read = !line.body().inbox().available().is_empty();
-        let left = ended.and_then(|()| {
-            self.kept = true;
-            let offered = self.control.seats.get(self.seat).is_some_and(Seat::leave);
-            Ok(self.control.watch.leave(line.socket(), self.seat, read || offered)?)
-        });
-        if let Err(lost) = left {
-            self.kept = false;
-            self.lose(&lost);
+        if let Err(lost) = ended {
+            return self.lose(&lost);
+        }
+        self.kept = true;
+        let again = self.control.seats.get(self.seat).is_some_and(Seat::leave);
+        if read || again {
+            self.control.watch.call_again(self.seat);
         }
     }
 
@@ -154,7 +153,7 @@ impl Drop for Turn {
         line.set_serial(0);
         // Objects that the application kept may keep the socket open.
         let _ = socket::shut_down(line.socket());
-        self.control.watch.remove(line.socket());
+        self.control.hangups.remove(line.socket());
         self.control.channel_lost(u32::try_from(self.seat).unwrap_or(u32::MAX), *epoch);
         if let Some(next) = self.control.seats.get(self.seat).and_then(|seat| seat.lose()) {
             self.control.watch_channel(self.seat, &next);

@@ -16,20 +16,19 @@
 //! of them before it has seen that they are stuck: they may be the other's, or, if
 //! the GIL is never let go of, another process's.
 //!
-//! The bell sleeps while anybody watches: children send by their sockets then.
+//! Who watches dozes on the process' bell. Each request rings it, by whichever way it comes,
+//! and the first one that finds a thread dozing wakes it. That a channel has ended rings no
+//! bell: the main thread waits for that, and rings.
 //!
 //! *Runs in:* daemon. *Threads:* each worker thread, without the GIL.
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use wsgi_sys::lanes::Bell;
-use wsgi_sys::readiness::Readiness;
 
 use crate::pace;
 
@@ -39,25 +38,18 @@ const TICK: Duration = Duration::from_millis(1);
 /// Requests after a stall for which the next thread is called at once.
 const EAGER: u32 = 64;
 
-/// Times that lanes had something between two looks at the sockets.
-const LOOK: u32 = 32;
-
 /// A thread whose request began less long ago is taken to compute.
 const FRESH: Duration = Duration::from_micros(200);
 
 /// Threads that watch while nothing happens.
 const WATCHERS: usize = 2;
 
-/// Pause after a failed wait, which no system call explains.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// The channels that wait for a request, and the threads that wait for one.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    readiness: Readiness,
+    /// Tells which channels have a request.
+    bell: Bell,
     state: Mutex<State>,
-    /// Tells which lanes have a request; none if there are no lanes.
-    bell: Option<Bell>,
     /// One for each thread.
     calls: Vec<Condvar>,
     /// Threads outside of Python that have a request or look for one.
@@ -68,12 +60,10 @@ pub(crate) struct Watch {
 
 #[derive(Debug)]
 struct State {
-    /// Seats with something to read, in order of arrival: by their sockets or lanes. While there are any, a
-    /// thread is on its way that looks here.
+    /// Seats with something to read, in order of arrival. While there are any, a thread is on its
+    /// way that looks here.
     ready: VecDeque<usize>,
-    /// Seats whose sockets have had something, and have to be armed again.
-    fired: Vec<bool>,
-    /// Threads that wait for the channels.
+    /// Threads that doze, or are about to.
     watchers: usize,
     /// The last to rest is the first to be called: it is in the caches yet.
     resting: Vec<usize>,
@@ -85,26 +75,18 @@ struct State {
     last: Option<(usize, Instant)>,
     /// Requests taken so far.
     taken: u64,
-    /// How often lanes had something.
+    /// How often there was something for a thread that had not dozed.
     collected: u32,
 }
 
 impl Watch {
-    /// For so many threads. `parallel`: they don't share a GIL. `bell`: there are lanes, for each
-    /// of them.
-    ///
-    /// # Errors
-    /// The process has no descriptor left.
-    pub(crate) fn new(threads: usize, parallel: bool, bell: Option<Bell>) -> io::Result<Self> {
-        if let Some(bell) = &bell {
-            bell.open();
-        }
-        Ok(Self {
-            readiness: Readiness::new()?,
+    /// For so many threads. `parallel`: they don't share a GIL.
+    pub(crate) fn new(threads: usize, parallel: bool, bell: Bell) -> Self {
+        bell.set_awake(true);
+        Self {
             bell,
             state: Mutex::new(State {
                 ready: VecDeque::with_capacity(threads),
-                fired: vec![false; threads],
                 watchers: 0,
                 resting: Vec::with_capacity(threads),
                 relief: None,
@@ -117,39 +99,30 @@ impl Watch {
             calls: (0..threads).map(|_| Condvar::new()).collect(),
             transit: AtomicUsize::new(0),
             parallel,
-        })
-    }
-
-    /// Watches a new channel.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub(crate) fn add(&self, socket: BorrowedFd<'_>, seat: usize) -> io::Result<()> {
-        if let Some(fired) = self.state().fired.get_mut(seat) {
-            *fired = false;
         }
-        self.readiness.add(socket, seat as u64)
     }
 
-    /// Watches no longer for a channel.
-    pub(crate) fn remove(&self, socket: BorrowedFd<'_>) {
-        self.readiness.remove(socket);
+    /// Has a thread look at a seat. Called by the main thread.
+    pub(crate) fn call(&self, seat: usize) {
+        self.bell.ring(u32::try_from(seat).unwrap_or(u32::MAX));
     }
 
-    /// A seat was left by its thread, which calls [`Watch::next`] soon. `read`: the next request
-    /// has come, or begun to come, where the socket does not tell of it.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub(crate) fn leave(&self, socket: BorrowedFd<'_>, seat: usize, read: bool) -> io::Result<()> {
+    /// Has a thread look at a seat that the calling one has left, which calls [`Watch::next`]
+    /// soon.
+    pub(crate) fn call_again(&self, seat: usize) {
+        self.state().ready.push_back(seat);
+    }
+
+    /// Wakes a thread for a child that has rung, and ended before it could do so itself. Called by
+    /// the main thread now and then.
+    pub(crate) fn mend(&self) {
         let mut state = self.state();
-        if read {
-            state.ready.push_back(seat);
-        } else if state.fired.get_mut(seat).is_some_and(std::mem::take) {
-            drop(state);
-            return self.readiness.rearm(socket, seat as u64);
+        if state.watchers > 0 {
+            self.settle(&mut state);
+            if !state.ready.is_empty() {
+                self.bell.wake();
+            }
         }
-        Ok(())
     }
 
     /// The calling thread is about to let go of the GIL and look for a request.
@@ -167,6 +140,10 @@ impl Watch {
         let mut state = self.state();
         loop {
             let others_turn = !self.is_eager(&state) && state.is_anothers_turn(thread);
+            if !others_turn && state.ready.is_empty() {
+                state.ready.extend(self.bell.rung());
+                state.collected = state.collected.wrapping_add((!state.ready.is_empty()).into());
+            }
             if !others_turn && let Some(seat) = state.ready.pop_front() {
                 state.last = Some((thread, Instant::now()));
                 state.taken += 1;
@@ -176,60 +153,38 @@ impl Watch {
                 pace::took();
                 return seat;
             }
-            if !others_turn && state.watchers == 0 && self.collect(&mut state) {
-                continue;
-            }
             pace::slept();
             state.last = state.last.filter(|&(taker, _)| taker != thread);
             let waits_for_other = others_turn && (state.is_fresh() || !state.ready.is_empty());
             state = if waits_for_other || state.watchers == WATCHERS {
                 self.rest(thread, state)
             } else {
-                self.watch(state)
+                self.doze(state)
             };
         }
     }
 
-    /// Waits until a socket has something; not if a lane has rung meanwhile.
-    fn watch<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        if state.watchers == 0
-            && let Some(bell) = self.bell.as_ref().filter(|bell| !bell.sleep())
-        {
-            state.ready.extend(bell.rung());
-            return state;
-        }
+    /// Dozes until a channel rings, unless one has.
+    fn doze<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.watchers += 1;
-        drop(state);
-        self.arrive();
-        let tokens = self.readiness.wait(None);
-        self.depart();
-        if tokens.is_err() {
-            std::thread::sleep(PAUSE);
+        self.settle(&mut state);
+        if state.ready.is_empty() {
+            drop(state);
+            self.arrive();
+            self.bell.doze();
+            self.depart();
+            state = self.state();
         }
-        let mut state = self.state();
         state.watchers -= 1;
-        if let Some(bell) = self.bell.as_ref().filter(|_| state.watchers == 0) {
-            bell.wake_up();
-        }
-        state.arrived(tokens.into_iter().flatten());
+        self.settle(&mut state);
         state
     }
 
-    /// Gathers what has come by the lanes, and now and then what the sockets have, as while lanes
-    /// bring enough nobody waits for those. False if there was nothing.
-    fn collect(&self, state: &mut State) -> bool {
-        let Some(bell) = &self.bell else { return false };
-        state.ready.extend(bell.rung());
-        if state.ready.is_empty() {
-            return false;
-        }
-        state.collected += 1;
-        if state.collected.is_multiple_of(LOOK)
-            && let Ok(tokens) = self.readiness.wait(Some(Duration::ZERO))
-        {
-            state.arrived(tokens);
-        }
-        true
+    /// While somebody dozes, who rings wakes it: said to the bell, and what has rung before that
+    /// is gathered.
+    fn settle(&self, state: &mut State) {
+        self.bell.set_awake(state.watchers == 0);
+        state.ready.extend(self.bell.rung());
     }
 
     /// Sees to it that somebody is there if the calling thread does not come back soon.
@@ -252,7 +207,7 @@ impl Watch {
         if let Some(call) = next.and_then(|next| self.calls.get(next)) {
             call.notify_one();
         } else if state.watchers > 0 {
-            self.readiness.nudge();
+            self.bell.wake();
         }
     }
 
@@ -321,16 +276,6 @@ impl Watch {
 }
 
 impl State {
-    /// Sockets have something.
-    fn arrived(&mut self, tokens: impl Iterator<Item = u64>) {
-        for seat in tokens.filter_map(|token| usize::try_from(token).ok()) {
-            if let Some(fired) = self.fired.get_mut(seat) {
-                *fired = true;
-                self.ready.push_back(seat);
-            }
-        }
-    }
-
     /// Whether somebody watches, and nothing waits that came before.
     fn is_watched(&self) -> bool {
         self.watchers > 0 && self.ready.is_empty()

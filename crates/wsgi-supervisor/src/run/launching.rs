@@ -45,6 +45,8 @@ impl Loop {
         let (here, there) = self.link_pair().map_err(|error| {
             format!("its control socket could not be made: {error}; see ulimit -n")
         })?;
+        let lanes = lanes::create(group.threads)
+            .map_err(|error| format!("its lanes could not be made: {error}; see ulimit -n"))?;
         let window = self.setting.window.as_ref().filter(|_| group.server_metrics);
         let mut launch = self.order(group);
         launch.arguments.extend(window.map(|_| "4".into()));
@@ -58,8 +60,6 @@ impl Loop {
         descriptors.extend(window.map(AsFd::as_fd));
         let process = process::launch(&launch, &descriptors)
             .map_err(|error| format!("{error}; {}", advice(&error, group, &launch)))?;
-        // Without them everything goes by the channels.
-        let lanes = (group.threads > 0).then(|| lanes::create(group.threads).ok()).flatten();
         let worker = Worker {
             pid: process.pid,
             start_time: process::start_time(process.pid).unwrap_or(0),
@@ -76,7 +76,7 @@ impl Loop {
                 0 => Duration::MAX,
                 seconds => Duration::from_secs(seconds.into()),
             },
-            lanes: lanes.map(Rc::new),
+            lanes: Some(Rc::new(lanes)),
         };
         self.workers.insert(id, worker);
         Ok(process.pid)

@@ -1,25 +1,27 @@
-//! Who of a process' lanes has something for its worker, and whether anybody there looks.
+//! Who of a process' channels has something for its worker, and where the worker's threads sleep.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
-use crate::memory::{Mapping, Shareable};
-
-/// Lanes of one process; threads beyond have none that rings.
-const LANES: usize = 1_024;
+use super::lane;
+use crate::futex;
+use crate::memory::{self, Mapping, Shareable};
 
 /// Bytes in front of the first lane.
-pub(super) const SIZE: usize = 4_096;
+pub(super) const SIZE: usize = 16 * 1024;
+
+/// Groups of 64 channels.
+const WORDS: usize = SIZE / 8 - 1;
 
 #[repr(C, align(4096))]
 struct Record {
-    /// 1 once the worker uses lanes.
-    open: AtomicU32,
-    /// 0 while a worker thread sleeps until the sockets have something.
+    /// 0 while a worker thread dozes: then who rings has to wake it. 1 while one looks for what
+    /// has rung, now or soon.
     awake: AtomicU32,
-    /// A bit for each lane that has rung.
-    rung: [AtomicU64; LANES / 64],
+    unused: AtomicU32,
+    /// A bit for each channel that has rung.
+    rung: [AtomicU64; WORDS],
 }
 
 const _: () = assert!(size_of::<Record>() == SIZE);
@@ -29,7 +31,11 @@ unsafe impl Shareable for Record {}
 
 /// The bell of one process.
 #[derive(Debug)]
-pub struct Bell(Mapping<Record>);
+pub struct Bell {
+    record: Mapping<Record>,
+    /// Groups of 64 channels that the process has.
+    words: usize,
+}
 
 impl std::fmt::Debug for Record {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,36 +49,29 @@ impl Bell {
     /// # Errors
     /// The descriptor is none of [`create`](super::create)'s, or there is no memory.
     pub fn map(memory: BorrowedFd<'_>) -> io::Result<Self> {
-        Mapping::new(memory, 0).map(Self)
+        let record = Mapping::new(memory, 0)?;
+        let lanes = memory::sealed_size(memory).map_or(0, lane::count);
+        Ok(Self { record, words: lanes.div_ceil(64) })
     }
 
-    /// The worker uses lanes, and is awake.
-    pub fn open(&self) {
-        self.0.awake.store(1, SeqCst);
-        self.0.open.store(1, SeqCst);
+    /// Tells the worker to look at a channel, and wakes a thread if that has to be: the first
+    /// that rings does so, and the others rely on it. False if there was nobody to be woken: a
+    /// thread is just about to doze and looks once more, or the process has ended.
+    pub fn ring(&self, channel: u32) -> bool {
+        let Some(word) = self.words().get(channel as usize / 64) else { return false };
+        word.fetch_or(1 << (channel % 64), SeqCst);
+        // After the bit: who dozes off looks for bits after it has said so.
+        self.record.awake.swap(1, SeqCst) == 1 || self.wake()
     }
 
-    /// Whether the worker uses lanes.
-    pub fn is_open(&self) -> bool {
-        self.0.open.load(SeqCst) == 1
+    /// Wakes a thread that dozes, if one does.
+    pub fn wake(&self) -> bool {
+        futex::wake_one(&self.record.awake)
     }
 
-    /// Whether somebody looks for what has rung, now or soon.
-    pub fn is_awake(&self) -> bool {
-        self.0.awake.load(SeqCst) == 1
-    }
-
-    /// Tells the worker to look at a lane, or at its socket; false if it sleeps.
-    pub fn ring(&self, lane: u32) -> bool {
-        let Some(word) = self.0.rung.get(lane as usize / 64) else { return false };
-        word.fetch_or(1 << (lane % 64), SeqCst);
-        // After the bit: who goes to sleep looks for bits after it has said so.
-        self.is_awake()
-    }
-
-    /// The lanes that have rung since the last call. Only for the worker.
+    /// The channels that have rung since the last call. Only for the worker.
     pub fn rung(&self) -> impl Iterator<Item = usize> {
-        let rung = self.0.rung.iter().enumerate().filter(|(_, word)| word.load(SeqCst) != 0);
+        let rung = self.words().iter().enumerate().filter(|(_, word)| word.load(SeqCst) != 0);
         rung.flat_map(|(index, word)| {
             let mut bits = word.swap(0, SeqCst);
             std::iter::from_fn(move || {
@@ -83,19 +82,19 @@ impl Bell {
         })
     }
 
-    /// From now on nobody looks; false, and somebody does, if a lane has rung. Only for the
-    /// worker, one thread at a time.
-    pub fn sleep(&self) -> bool {
-        self.0.awake.store(0, SeqCst);
-        let quiet = self.0.rung.iter().all(|word| word.load(SeqCst) == 0);
-        if !quiet {
-            self.wake_up();
-        }
-        quiet
+    /// Whether somebody looks for what has rung. Who says that nobody does looks once more
+    /// before it dozes. Only for the worker.
+    pub fn set_awake(&self, awake: bool) {
+        self.record.awake.store(awake.into(), SeqCst);
     }
 
-    /// Somebody looks again.
-    pub fn wake_up(&self) {
-        self.0.awake.store(1, SeqCst);
+    /// Sleeps until somebody rings, unless that has happened since nobody was awake. It may
+    /// return for no reason. Only for the worker.
+    pub fn doze(&self) {
+        futex::wait_forever(&self.record.awake, 0);
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        self.record.rung.get(..self.words).unwrap_or(&self.record.rung)
     }
 }

@@ -61,6 +61,11 @@ pub(super) fn offset(thread: u32) -> usize {
     bell::SIZE + thread as usize * SIZE
 }
 
+/// How many lanes memory of this size has.
+pub(super) fn count(size: usize) -> usize {
+    size.saturating_sub(bell::SIZE) / SIZE
+}
+
 /// How a wait has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
