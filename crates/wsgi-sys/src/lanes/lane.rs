@@ -232,7 +232,13 @@ fn write(words: &[AtomicU64], bytes: &[u8]) {
 
 /// Copies out of shared words, which may change meanwhile.
 fn read(words: &[AtomicU64], into: &mut [u8]) {
-    for (word, bytes) in words.iter().zip(into.chunks_mut(8)) {
-        bytes.copy_from_slice(&word.load(Relaxed).to_ne_bytes()[..bytes.len()]);
+    let (whole, rest) = into.as_chunks_mut::<8>();
+    for (word, eight) in words.iter().zip(whole.iter_mut()) {
+        *eight = word.load(Relaxed).to_ne_bytes();
+    }
+    if let Some(word) = words.get(whole.len()) {
+        for (byte, last) in rest.iter_mut().zip(word.load(Relaxed).to_ne_bytes()) {
+            *byte = last;
+        }
     }
 }

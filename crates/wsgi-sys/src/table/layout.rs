@@ -235,10 +235,14 @@ impl<const WORDS: usize> Bytes<WORDS> {
     pub(super) fn write(&self, bytes: &[u8]) {
         let bytes = &bytes[..bytes.len().min(WORDS * 8)];
         self.length.store(bytes.len() as u64, Relaxed);
-        for (word, chunk) in self.words.iter().zip(bytes.chunks(8)) {
-            let mut eight = [0; 8];
-            eight[..chunk.len()].copy_from_slice(chunk);
-            word.store(u64::from_ne_bytes(eight), Relaxed);
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for (word, eight) in self.words.iter().zip(whole) {
+            word.store(u64::from_ne_bytes(*eight), Relaxed);
+        }
+        if let Some(word) = self.words.get(whole.len()) {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            word.store(u64::from_ne_bytes(last), Relaxed);
         }
     }
 
