@@ -4,8 +4,9 @@
 //! *Runs in:* httpd child. *Threads:* all of them share one [`Child`].
 
 mod post;
+mod scripts;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -21,6 +22,7 @@ use wsgi_sys::lanes::Beside;
 use wsgi_sys::table::{PoolRef, PoolState, Reservation, Table};
 
 use post::Post;
+use scripts::Scripts;
 
 use crate::scratch::{Lent, Scratches};
 use crate::site::Site;
@@ -116,7 +118,8 @@ pub(crate) struct Application<'a> {
     pub(crate) callable_object: &'a str,
 }
 
-type Pools = HashMap<String, HashMap<String, PoolRef>>;
+/// By process group and application group.
+type Pools = BTreeMap<String, BTreeMap<String, PoolRef>>;
 
 /// Scripts about which hints are given: their names may come from users' folders.
 const MOST_HINTS: usize = 1000;
@@ -138,11 +141,14 @@ pub(crate) struct Child {
     /// milliseconds after `started`.
     said: AtomicU64,
     scratches: Scratches,
+    /// Of aliases.
+    pub(crate) scripts: Scripts,
     post: Mutex<Post>,
     /// Scripts about which the administrator was given a hint.
     hinted: Mutex<HashSet<Vec<u8>>>,
     pools: RwLock<Pools>,
-    channels: RwLock<HashMap<u32, Arc<Channel>>>,
+    /// By slot.
+    channels: RwLock<Vec<Option<Arc<Channel>>>>,
 }
 
 impl Child {
@@ -163,6 +169,7 @@ impl Child {
             link_seen: AtomicU64::new(0),
             said: AtomicU64::new(u64::MAX),
             scratches: Scratches::default(),
+            scripts: Scripts::default(),
             post: Mutex::default(),
             hinted: Mutex::default(),
             pools: RwLock::default(),
@@ -276,7 +283,7 @@ impl Child {
         deadline: Instant,
     ) -> Result<Arc<Channel>, LinkError> {
         let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
-        let known = channels.get(&reservation.slot).cloned();
+        let known = channels.get(reservation.slot as usize).cloned().flatten();
         drop(channels);
         if let Some(channel) = known.filter(|channel| channel.epoch == reservation.epoch) {
             return Ok(channel);
@@ -292,17 +299,22 @@ impl Child {
         let beside = descriptors.next().map(|memory| Beside::map(memory.as_fd(), answer.thread));
         let beside = beside.transpose()?;
         let channel = Arc::new(Channel { epoch: answer.epoch, socket, beside });
-        self.channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(reservation.slot, Arc::clone(&channel));
+        self.keep(reservation.slot, Some(Arc::clone(&channel)));
         if answer.epoch == reservation.epoch { Ok(channel) } else { Err(LinkError::Unexpected) }
+    }
+
+    fn keep(&self, slot: u32, channel: Option<Arc<Channel>>) {
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        if channels.len() <= slot as usize {
+            channels.resize(slot as usize + 1, None);
+        }
+        channels[slot as usize] = channel;
     }
 
     /// Forgets a slot's channel and has the supervisor replace it. The slot stays
     /// reserved until then.
     pub(crate) fn give_up(&self, reservation: Reservation) {
-        self.channels.write().unwrap_or_else(PoisonError::into_inner).remove(&reservation.slot);
+        self.keep(reservation.slot, None);
         self.tell(&ToSupervisor::ChannelBroken(ChannelBroken {
             slot: reservation.slot,
             epoch: reservation.epoch,

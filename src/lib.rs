@@ -133,7 +133,7 @@ impl Hooks for Module {
     }
 
     fn map_to_storage(request: Request<'_>) -> Status {
-        handler::map_to_storage(request)
+        handler::map_to_storage(CHILD.get().map(|(_, child)| child), request)
     }
 
     fn access_checker(request: Request<'_>) -> Status {

@@ -7,7 +7,7 @@
 mod check;
 mod members;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,7 +66,7 @@ pub(crate) struct Settings {
     pub(crate) globals: Globals,
     /// The worker's script that asks others.
     pub(crate) question_script: PathBuf,
-    limits: HashMap<String, Limits>,
+    limits: BTreeMap<String, Limits>,
 }
 
 impl Settings {

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use super::pool::Pool;
 use super::server::{Server, bytes};
@@ -17,6 +17,15 @@ pub(crate) enum FileType {
     File,
     Other,
 }
+
+/// A file that httpd found, for another request to the same path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found(sys::apr_finfo_t);
+
+// SAFETY: its pointers are null.
+unsafe impl Send for Found {}
+// SAFETY: as above.
+unsafe impl Sync for Found {}
 
 /// A request during one hook, `'r`.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +167,27 @@ impl<'r> Request<'r> {
             }
         }
         self.file_type()
+    }
+
+    /// What [`Request::find_file`] has left.
+    pub(crate) fn found(self) -> Found {
+        let mut found = self.field(|r| r.finfo);
+        found.pool = ptr::null_mut();
+        found.fname = ptr::null();
+        found.name = ptr::null();
+        found.filehand = ptr::null_mut();
+        Found(found)
+    }
+
+    /// Leaves what another request found at this one's filename.
+    pub(crate) fn set_found(self, Found(found): Found) {
+        // SAFETY: the record is alive, and so are its pool and the filename in it.
+        unsafe {
+            let raw = self.raw();
+            (*raw).finfo = found;
+            (*raw).finfo.pool = (*raw).pool;
+            (*raw).finfo.fname = (*raw).filename;
+        }
     }
 
     /// Has httpd apply the settings of the directories on the way to the file, and of the file,
@@ -305,7 +335,7 @@ impl<'r> Request<'r> {
         if makers.is_none_or(|makers| makers.nelts < 2) {
             return &[];
         }
-        let mut id: *const c_char = std::ptr::null();
+        let mut id: *const c_char = ptr::null();
         // SAFETY: request and connection are alive, `id` is a valid place.
         unsafe { sys::ap_run_generate_log_id(self.connection(), self.raw(), &raw mut id) };
         if !id.is_null() {

@@ -53,14 +53,22 @@ pub(crate) fn translate_name(request: Request<'_>) -> Status {
 
 /// The hook that has httpd go through the directories of a script. Where an alias names the script
 /// itself, what follows in the URL is no file: httpd, not knowing that, would look for it in the
-/// script and then look at each directory on the way, five system calls for each request.
-pub(crate) fn map_to_storage(request: Request<'_>) -> Status {
+/// script and then look at each directory on the way, five system calls for each request. The
+/// script itself is looked for once in a second.
+pub(crate) fn map_to_storage(child: Option<&Child>, request: Request<'_>) -> Status {
     let Some(alias) = request.attached::<Arc<Alias>>() else { return Status::DECLINED };
     let whole = request.filename();
     let Some((script, path_info)) = alias.split(whole) else { return Status::DECLINED };
     let pool = request.pool();
     request.set_filename(pool.string(script));
-    if request.find_file() != FileType::File {
+    let now = request.start_time();
+    if let Some(found) = child.and_then(|child| child.scripts.find(script, now)) {
+        request.set_found(found);
+    } else if request.find_file() == FileType::File {
+        if let Some(child) = child {
+            child.scripts.keep(script, now, request.found());
+        }
+    } else {
         request.set_filename(pool.string(whole));
         return Status::DECLINED;
     }

@@ -1,6 +1,6 @@
 //! What a failing application and a failing script look like to client and administrator.
 
-use crate::harness::{Config, Request, program, settings};
+use crate::harness::{Config, Request, program, settings, wait_for};
 
 #[test]
 fn an_exception_is_a_500_with_its_traceback_in_the_log_of_the_vhost() {
@@ -84,6 +84,20 @@ fn a_script_without_its_callable_is_a_500() {
     let log = server.log();
     assert_eq!(server.get("/").status(), 500);
     log.wait_for("application");
+}
+
+#[test]
+fn a_script_that_goes_is_missed_soon_and_one_that_comes_is_found_at_once() {
+    let server = Config::serving("coming.wsgi", "").file("coming.wsgi", "").expect_errors().start();
+    let script = server.app("coming.wsgi");
+    std::fs::remove_file(&script).unwrap();
+    for path in ["/", "/with/path/info"] {
+        wait_for("404", || (server.get(path).status() == 404).then_some(()));
+        std::fs::write(&script, "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'here']\n").unwrap();
+        assert_eq!(server.text(path), "here");
+        std::fs::remove_file(&script).unwrap();
+    }
+    wait_for("404", || (server.get("/").status() == 404).then_some(()));
 }
 
 #[test]
