@@ -5,6 +5,7 @@
 
 use std::env;
 use std::hint::black_box;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use wsgi_proto::Error;
@@ -13,6 +14,7 @@ use wsgi_proto::channel::{
     environ_name_id,
 };
 use wsgi_proto::deframe::{Next, next};
+use wsgi_sys::lanes::{self, Bell, Beside, Lane, PATIENCE, Waited};
 use wsgi_sys::table::{
     Attempt, PoolRef, PoolShape, PoolState, ProcessState, SUPERVISOR_LEASE, Table,
 };
@@ -116,10 +118,12 @@ fn repeat(operation: &str, count: u32) -> Result<(), Error> {
     encode_response(&mut encoded)?;
     let one = pool(1);
     let many = pool(64);
+    let mut lane = Exchange::new();
     for _ in 0..count {
         buffer.clear();
         match operation {
             "write-environ" => write_environ(&mut buffer)?,
+            "pass-lane" => lane.as_mut().ok_or(Error::Invalid("lane"))?.pass(&request, &encoded)?,
             "reserve" => reserve(&one)?,
             "reserve-of-64" => reserve(&many)?,
             "encode-request" => encode_request(&mut buffer, black_box(&ids))?,
@@ -194,6 +198,38 @@ fn reserve(pool: &Option<(Table, PoolRef)>) -> Result<(), Error> {
             Ok(())
         }
         _ => Err(Error::Invalid("slot")),
+    }
+}
+
+/// Both sides of a lane.
+struct Exchange {
+    child: Beside,
+    bell: Bell,
+    lane: Lane,
+    taken: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Exchange {
+    /// None if the system has no memory for it.
+    fn new() -> Option<Self> {
+        let memory = lanes::create(THREADS).ok()?;
+        let bell = Bell::map(memory.as_fd()).ok()?;
+        bell.set_awake(true);
+        let child = Beside::map(memory.as_fd(), 1).ok()?;
+        let lane = Lane::map(memory.as_fd(), 1).ok()?;
+        Some(Self { child, bell, lane, taken: Vec::new(), answer: vec![0; 16 * 1024] })
+    }
+
+    /// A request and its response, while nobody sleeps.
+    fn pass(&mut self, request: &[u8], response: &[u8]) -> Result<(), Error> {
+        let passed = self.child.offer(black_box(request))
+            && self.bell.rung().eq([1])
+            && self.lane.take(&mut self.taken)
+            && self.lane.answer(black_box(response))
+            && self.child.lane.wait(&mut self.answer, PATIENCE) == Waited::Answered(response.len());
+        black_box((&self.taken, &self.answer));
+        if passed { Ok(()) } else { Err(Error::Invalid("lane")) }
     }
 }
 
