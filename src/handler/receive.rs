@@ -25,7 +25,7 @@ use crate::apache::request::Request;
 const SMALL: usize = 16 * 1024;
 
 /// Receive buffer once a response has proved to be larger.
-const LARGE: usize = 256 * 1024;
+const LARGE: usize = 512 * 1024;
 
 /// Pieces of the body that are passed on together.
 const PIECES: usize = 32;
