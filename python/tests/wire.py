@@ -1,7 +1,11 @@
 """A supervisor and an httpd child for tests: both links of a worker, by hand."""
 
 import array
+import ctypes
+import fcntl
+import mmap
 import os
+import platform
 import re
 import signal
 import socket
@@ -10,7 +14,7 @@ import subprocess
 import sys
 import time
 
-VERSION = 1
+VERSION = 2
 REQUEST, BODY, BODY_END, CANCEL = 1, 2, 3, 4
 DEMAND, HEAD, DATA, FILE, LOG, END = 65, 66, 67, 68, 69, 70
 START, CHANNEL, STOP, PROBE, INTERRUPT, TRACE = 1, 2, 3, 4, 5, 6
@@ -117,15 +121,43 @@ class Response:
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
-class Channel:
-    """httpd's end of a channel."""
+class Lanes:
+    """The memory of a native worker's lanes: of which only the bell is used here."""
 
-    def __init__(self, sock):
+    BELL, LANE = 16 * 1024, 32 * 1024
+
+    def __init__(self, threads):
+        size = self.BELL + threads * self.LANE
+        self.descriptor = os.memfd_create("wsgi-lanes", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, size)
+        f_add_seals, f_seal_seal, f_seal_shrink, f_seal_grow = 1033, 1, 2, 4
+        fcntl.fcntl(self.descriptor, f_add_seals, f_seal_seal | f_seal_shrink | f_seal_grow)
+        memory = mmap.mmap(self.descriptor, size)
+        self.awake = ctypes.c_uint32.from_buffer(memory)
+        self.rung = (ctypes.c_uint64 * (self.BELL // 8 - 1)).from_buffer(memory, 8)
+
+    def ring(self, thread):
+        # Not atomic: a bit that the worker has cleared meanwhile rings twice, which does no harm.
+        self.rung[thread // 64] |= 1 << thread % 64
+        self.awake.value = 1
+        futex, wake = {"x86_64": 202}.get(platform.machine(), 98), 1
+        ctypes.CDLL(None).syscall(futex, ctypes.byref(self.awake), wake, 1)
+
+
+class Channel:
+    """httpd's end of a channel. `announce` is called when something was sent."""
+
+    def __init__(self, sock, announce):
         self.socket, self.buffer, self.descriptors = sock, b"", []
+        self.announce = announce
         sock.settimeout(TIMEOUT)
 
     def send(self, data):
-        self.socket.sendall(data)
+        # So that nothing waits for the worker before it was told.
+        sent = self.socket.send(data)
+        self.announce()
+        self.socket.sendall(data[sent:])
+        self.announce()
 
     def _fill(self):
         data, ancillary, _, _ = self.socket.recvmsg(1 << 18, socket.CMSG_SPACE(16))
@@ -200,7 +232,7 @@ class Daemon:
     def __init__(self, python, directory, environment=None, **settings):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(TIMEOUT)
-        self.link, self.channels, self.messages = ours, {}, []
+        self.link, self.channels, self.messages, self.lanes = ours, {}, [], None
         os.set_inheritable(theirs.fileno(), True)
         self.process = subprocess.Popen(
             [python, os.path.join(directory, "boot.py"), str(theirs.fileno())],
@@ -209,7 +241,12 @@ class Daemon:
         theirs.close()
         try:
             self.hello = self.expect(HELLO)
-            ours.send(start(**settings))
+            self.lanes = Lanes(settings.get("threads", 1)) if b"native" in self.hello else None
+            if self.lanes:
+                self.send(start(**settings), self.lanes.descriptor)
+                os.close(self.lanes.descriptor)
+            else:
+                self.send(start(**settings))
             for thread in range(settings.get("threads", 1)):
                 self.give_channel(thread, 0)
             self.loaded = self.expect(READY) == b"\1"
@@ -217,13 +254,16 @@ class Daemon:
             self.kill()
             raise
 
+    def send(self, message, descriptor=None):
+        rights = array.array("i", [] if descriptor is None else [descriptor])
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+        self.link.sendmsg([message], ancillary)
+
     def give_channel(self, thread, epoch):
         ours, theirs = socket.socketpair()
-        rights = array.array("i", [theirs.fileno()])
-        self.link.sendmsg([record(CHANNEL, struct.pack("<II", thread, epoch))],
-                          [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        self.send(record(CHANNEL, struct.pack("<II", thread, epoch)), theirs.fileno())
         theirs.close()
-        self.channels[thread] = Channel(ours)
+        self.channels[thread] = Channel(ours, lambda: self.lanes and self.lanes.ring(thread))
         return self.channels[thread]
 
     def receive(self):

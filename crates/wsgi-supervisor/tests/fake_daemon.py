@@ -10,7 +10,7 @@ import struct
 import sys
 import threading
 
-VERSION = 1
+VERSION = 2
 HELLO, READY, CHANNEL_READY, CHANNEL_LOST, LOG, RECYCLE = range(65, 71)
 START, CHANNEL, STOP = 1, 2, 3
 
