@@ -156,8 +156,9 @@ class Channel:
         # So that nothing waits for the worker before it was told.
         sent = self.socket.send(data)
         self.announce()
-        self.socket.sendall(data[sent:])
-        self.announce()
+        if sent < len(data):
+            self.socket.sendall(data[sent:])
+            self.announce()
 
     def _fill(self):
         data, ancillary, _, _ = self.socket.recvmsg(1 << 18, socket.CMSG_SPACE(16))
