@@ -33,7 +33,7 @@ HTTPD_TESTS := $(CARGO) test --package mod_wsgi --test httpd -- --test-threads=2
 WORKER_PYTHONS = $(MOD_WSGI_PYTHON) $(wildcard $(HOME)/.pyenv/versions/2.7.*/bin/python2) --pure \
     $(MOD_WSGI_PYTHON)
 # What an MPM can change.
-MPM_TESTS := conformance::site_ environ faults groups karrigell lifecycle load queue restarts \
+MPM_TESTS := conformance::site_ environ faults groups karrigell lanes lifecycle load queue restarts \
     scoreboard sites streaming supervisor
 
 ##@ Use
