@@ -8,14 +8,12 @@ use std::time::Duration;
 /// Sleeps while the word is `expected`, at most that long. False if time is up; true on a
 /// change, a wake-up or a signal.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> bool {
-    wait_at(word.as_ptr(), expected, timeout)
+    wait_at(word.as_ptr(), expected, Some(timeout))
 }
 
 /// Sleeps while the word is `expected`, until a wake-up or a signal.
 pub(crate) fn wait_forever(word: &AtomicU32, expected: u32) {
-    let no_limit = ptr::null::<libc::timespec>();
-    // SAFETY: the word lives during the call.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, no_limit) };
+    wait_at(word.as_ptr(), expected, None);
 }
 
 /// Wakes all that sleep on the word.
@@ -30,7 +28,7 @@ pub(crate) fn wake_one(word: &AtomicU32) -> bool {
 
 /// As [`wait`], on the upper half of a longer word.
 pub(crate) fn wait_upper(word: &AtomicU64, expected: u32, timeout: Duration) -> bool {
-    wait_at(upper(word), expected, timeout)
+    wait_at(upper(word), expected, Some(timeout))
 }
 
 /// As [`wake`], on the upper half of a longer word.
@@ -38,17 +36,16 @@ pub(crate) fn wake_upper(word: &AtomicU64) {
     wake_at(upper(word), i32::MAX);
 }
 
-fn wait_at(word: *const u32, expected: u32, timeout: Duration) -> bool {
-    let limit = libc::timespec {
+fn wait_at(word: *const u32, expected: u32, timeout: Option<Duration>) -> bool {
+    let limit = timeout.map(|timeout| libc::timespec {
         tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
-    };
+    });
+    let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
     // Without FUTEX_PRIVATE_FLAG: the waker may be another process.
     // SAFETY: the callers' word lives during the call, and so does the limit. An address that is
     // no word would be refused by the kernel.
-    let result = unsafe {
-        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, &raw const limit)
-    };
+    let result = unsafe { libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, expected, limit) };
     result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ETIMEDOUT)
 }
 

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -47,6 +48,19 @@ pub(crate) fn sealed_size(fd: BorrowedFd<'_>) -> Option<usize> {
     let seals = SealFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GET_SEALS).ok()?);
     let size = nix::sys::stat::fstat(fd).ok()?.st_size;
     usize::try_from(size).ok().filter(|_| seals.contains(SealFlag::F_SEAL_SHRINK))
+}
+
+/// Copies into shared words.
+pub(crate) fn write(words: &[AtomicU64], bytes: &[u8]) {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    for (word, eight) in words.iter().zip(whole) {
+        word.store(u64::from_ne_bytes(*eight), Relaxed);
+    }
+    if let Some(word) = words.get(whole.len()) {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        word.store(u64::from_ne_bytes(last), Relaxed);
+    }
 }
 
 fn page_size() -> io::Result<usize> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::bell;
 use crate::futex;
-use crate::memory::{Mapping, Shareable};
+use crate::memory::{self, Mapping, Shareable};
 
 /// After so long a child waits by the socket, which tells if the process has died.
 pub const PATIENCE: Duration = Duration::from_millis(50);
@@ -95,7 +95,7 @@ impl Lane {
         if !clean || request.len() > REQUEST {
             return false;
         }
-        write(&self.0.request, request);
+        memory::write(&self.0.request, request);
         self.0.request_length.store(length(request), Relaxed);
         self.0.word.store(OFFERED, SeqCst);
         true
@@ -182,7 +182,7 @@ impl Lane {
         if self.0.word.load(SeqCst) & !SLEEPS != TAKEN {
             return false;
         }
-        write(&self.0.response, response);
+        memory::write(&self.0.response, response);
         self.0.response_length.store(length(response), Relaxed);
         let answered =
             self.change(|seen| (seen & !SLEEPS == TAKEN).then_some(seen & !PHASE | ANSWERED));
@@ -215,19 +215,6 @@ impl Lane {
 
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-}
-
-/// Copies into shared words.
-fn write(words: &[AtomicU64], bytes: &[u8]) {
-    let (whole, rest) = bytes.as_chunks::<8>();
-    for (word, eight) in words.iter().zip(whole) {
-        word.store(u64::from_ne_bytes(*eight), Relaxed);
-    }
-    if let Some(word) = words.get(whole.len()) {
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        word.store(u64::from_ne_bytes(last), Relaxed);
-    }
 }
 
 /// Copies out of shared words, which may change meanwhile.

@@ -16,7 +16,7 @@ use super::word::{EntryCell, WordCell};
 use super::{
     MAX_LEASES, MAX_POOLS, MAX_PROCESSES, MAX_SLOTS, MAX_TICKETS, PoolState, ProcessState,
 };
-use crate::memory::Shareable;
+use crate::memory::{self, Shareable};
 
 /// "wsgislot"; the last byte changes with the layout.
 const MAGIC: u64 = u64::from_be_bytes(*b"wsgislo\x06");
@@ -235,15 +235,7 @@ impl<const WORDS: usize> Bytes<WORDS> {
     pub(super) fn write(&self, bytes: &[u8]) {
         let bytes = &bytes[..bytes.len().min(WORDS * 8)];
         self.length.store(bytes.len() as u64, Relaxed);
-        let (whole, rest) = bytes.as_chunks::<8>();
-        for (word, eight) in self.words.iter().zip(whole) {
-            word.store(u64::from_ne_bytes(*eight), Relaxed);
-        }
-        if let Some(word) = self.words.get(whole.len()) {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            word.store(u64::from_ne_bytes(last), Relaxed);
-        }
+        memory::write(&self.words, bytes);
     }
 
     pub(super) fn read(&self) -> Vec<u8> {
